@@ -1,0 +1,8 @@
+export const texts = {
+  "en": {
+    "title": "Call"
+  },
+  "ko": {
+    "title": "통화"
+  }
+};
