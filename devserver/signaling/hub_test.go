@@ -1,0 +1,463 @@
+package signaling
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for something that must happen.
+const patience = 10 * time.Second
+
+// server runs a hub on a loopback port until the test ends.
+type server struct {
+	t      *testing.T
+	hub    *Hub
+	addr   string
+	events chan Event
+}
+
+func start(t *testing.T, cfg Config) *server {
+	t.Helper()
+	s := &server{t: t, events: make(chan Event, 10_000)}
+	cfg.OnEvent = func(e Event) { s.events <- e }
+	s.hub = New(cfg)
+	web := httptest.NewServer(s.hub)
+	s.addr = web.Listener.Addr().String()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.hub.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		web.Close()
+		if got := s.hub.Stats(); got != (Stats{}) {
+			t.Errorf("after Shutdown the hub still holds %+v", got)
+		}
+	})
+	return s
+}
+
+// client is one peer of a test.
+type client struct {
+	t    *testing.T
+	conn *websocket.Conn
+	id   string
+	in   []string // peers of the welcome
+}
+
+func (s *server) dial(room string, header http.Header) (*websocket.Conn, *http.Response, error) {
+	d := websocket.Dialer{HandshakeTimeout: patience}
+	return d.Dial("ws://"+s.addr+"/?room="+url.QueryEscape(room), header)
+}
+
+// connect dials without expecting a welcome.
+func (s *server) connect(room string) *client {
+	s.t.Helper()
+	conn, _, err := s.dial(room, nil)
+	if err != nil {
+		s.t.Fatalf("dialling: %v", err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	return &client{t: s.t, conn: conn}
+}
+
+func (s *server) join(room string) *client {
+	s.t.Helper()
+	c := s.connect(room)
+	w := c.next()
+	if w.Type != "welcome" || !strings.HasPrefix(w.ID, "p") || len(w.ID) < 20 {
+		s.t.Fatalf("first message is %+v, want a welcome", w)
+	}
+	c.id, c.in = w.ID, w.Peers
+	return c
+}
+
+// serverMessage is any message of the server.
+type serverMessage struct {
+	Type, ID, Room, Peer, From, Code, Message string
+	Peers                                     []string
+	Data                                      json.RawMessage
+	ICEServers                                json.RawMessage
+}
+
+func (c *client) read() (serverMessage, error) {
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	var m serverMessage
+	_, b, err := c.conn.ReadMessage()
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(b, &m)
+}
+
+func (c *client) next() serverMessage {
+	c.t.Helper()
+	m, err := c.read()
+	if err != nil {
+		c.t.Fatalf("reading: %v", err)
+	}
+	return m
+}
+
+func (c *client) want(want serverMessage) {
+	c.t.Helper()
+	got := c.next()
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		c.t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// wantClose expects an error message with the code (unless it is empty) and
+// then a close frame.
+func (c *client) wantClose(code string, closeCode int) {
+	c.t.Helper()
+	if code != "" {
+		if m := c.next(); m.Type != "error" || m.Code != code || m.Message == "" {
+			c.t.Fatalf("got %+v, want error %s", m, code)
+		}
+	}
+	_, err := c.read()
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) || closed.Code != closeCode {
+		c.t.Fatalf("got %v, want close %d", err, closeCode)
+	}
+}
+
+func (c *client) send(text string) {
+	c.t.Helper()
+	if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		c.t.Fatalf("sending: %v", err)
+	}
+}
+
+func (s *server) event(kind EventKind) Event {
+	s.t.Helper()
+	select {
+	case e := <-s.events:
+		if e.Kind != kind {
+			s.t.Fatalf("got event %+v, want %s", e, kind)
+		}
+		return e
+	case <-time.After(patience):
+		s.t.Fatalf("no %s event", kind)
+	}
+	panic("unreachable")
+}
+
+func TestJoinRelayLeave(t *testing.T) {
+	s := start(t, Config{RoomSize: 3, ICEServers: json.RawMessage(`[{"urls":["stun:x"]}]`)})
+	a := s.join("영상")
+	if e := s.event(Joined); e.Peer != a.id || e.Room != "영상" || e.Peers != 1 || e.RoomSize != 3 || e.Addr == "" {
+		t.Errorf("join event %+v", e)
+	}
+	b := s.connect("영상")
+	w := b.next()
+	if w.Room != "영상" || len(w.Peers) != 1 || w.Peers[0] != a.id || string(w.ICEServers) != `[{"urls":["stun:x"]}]` {
+		t.Fatalf("welcome %+v", w)
+	}
+	b.id = w.ID
+	a.want(serverMessage{Type: "peer-joined", Peer: b.id})
+	c := s.join("영상")
+	a.want(serverMessage{Type: "peer-joined", Peer: c.id})
+	b.want(serverMessage{Type: "peer-joined", Peer: c.id})
+	if len(c.in) != 2 || c.in[0] != a.id || c.in[1] != b.id {
+		t.Errorf("third peer was told of %v, want %s %s in order", c.in, a.id, b.id)
+	}
+
+	// Directed, with bytes that a JSON round trip would change.
+	data := `{ "big":12345678901234567890, "e":1.0e+2, "esc":"\u0041\/", "a":1 ,"a":2 }`
+	a.send(`{"type":"signal","to":"` + c.id + `","data":` + data + `}`)
+	c.want(serverMessage{Type: "signal", From: a.id, Data: json.RawMessage(data)})
+	// To everyone else.
+	b.send(`{"data":null,"type":"signal"}`)
+	a.want(serverMessage{Type: "signal", From: b.id, Data: json.RawMessage("null")})
+	c.want(serverMessage{Type: "signal", From: b.id, Data: json.RawMessage("null")})
+
+	b.send(`{"type":"leave"}`)
+	b.wantClose("", 1000)
+	a.want(serverMessage{Type: "peer-left", Peer: b.id})
+	c.want(serverMessage{Type: "peer-left", Peer: b.id})
+	c.conn.NetConn().Close() // without a word
+	a.want(serverMessage{Type: "peer-left", Peer: c.id})
+	if got := s.hub.Stats(); got != (Stats{Rooms: 1, Peers: 1}) {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestDataIsForwardedByteForByte(t *testing.T) {
+	s := start(t, Config{})
+	a, b := s.join(""), s.join("lobby") // the same room
+	a.next()
+	const data = "{\n \"x\" : [ 1 , 2.50 ] }"
+	a.send(`{"type":"signal","data":` + data + `}`)
+	_, frame, err := b.conn.ReadMessage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"type":"signal","from":"` + a.id + `","data":` + data + `}`; string(frame) != want {
+		t.Errorf("got  %s\nwant %s", frame, want)
+	}
+}
+
+func TestOrderIsKept(t *testing.T) {
+	s := start(t, Config{QueueMessages: 5000, QueueBytes: 10 << 20})
+	a, b := s.join("r"), s.join("r")
+	a.next()
+	const n = 2000
+	go func() {
+		for i := range n {
+			a.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"signal","to":"%s","data":%d}`, b.id, i))
+		}
+	}()
+	for i := range n {
+		if m := b.next(); string(m.Data) != fmt.Sprint(i) {
+			t.Fatalf("message %d is %+v", i, m)
+		}
+	}
+}
+
+func TestRoomsAreSeparate(t *testing.T) {
+	s := start(t, Config{})
+	a, x := s.join("one"), s.join("two")
+	a.send(`{"type":"signal","to":"` + x.id + `","data":1}`)
+	if m := a.next(); m.Code != "no-such-peer" {
+		t.Errorf("got %+v", m)
+	}
+	a.send(`{"type":"signal","data":1}`) // alone: no error, nobody hears it
+	b := s.join("one")
+	a.want(serverMessage{Type: "peer-joined", Peer: b.id}) // and a is still connected
+	a.send(`{"type":"signal","to":"` + a.id + `","data":1}`)
+	if m := a.next(); m.Code != "no-such-peer" {
+		t.Errorf("a message to oneself: got %+v", m)
+	}
+}
+
+func TestRoomFull(t *testing.T) {
+	s := start(t, Config{})
+	a := s.join("r")
+	s.join("r")
+	third := s.connect("r")
+	third.wantClose("room-full", 4001)
+	a.next()
+	a.send(`{"type":"leave"}`)
+	a.wantClose("", 1000)
+	s.join("r") // there is a place again
+}
+
+func TestJoinRaceLetsExactlyTwoIn(t *testing.T) {
+	s := start(t, Config{})
+	for round := range 20 {
+		var wg sync.WaitGroup
+		first := make([]string, 8)
+		for i := range first {
+			wg.Go(func() {
+				conn, _, err := s.dial(fmt.Sprint(round), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { conn.Close() })
+				m, err := (&client{t: t, conn: conn}).read()
+				if err != nil {
+					t.Error(err)
+				}
+				first[i] = m.Type + m.Code
+			})
+		}
+		wg.Wait()
+		if got := strings.Count(strings.Join(first, " "), "welcome"); got != 2 {
+			t.Fatalf("round %d: %d peers were let in: %v", round, got, first)
+		}
+	}
+}
+
+func TestBadMessages(t *testing.T) {
+	s := start(t, Config{MaxMessage: 1000})
+	text := func(s string) func(*client) { return func(c *client) { c.send(s) } }
+	frame := func(n int) string {
+		const shell = `{"type":"signal","data":""}`
+		return strings.Replace(shell, `""`, `"`+strings.Repeat("x", n-len(shell))+`"`, 1)
+	}
+	tests := []struct {
+		name      string
+		send      func(*client)
+		code      string
+		closeCode int
+	}{
+		{"empty", text(""), "bad-message", 4002},
+		{"not JSON", text("hello"), "bad-message", 4002},
+		{"not an object", text("[]"), "bad-message", 4002},
+		{"truncated", text(`{"type":"signal","data":{`), "bad-message", 4002},
+		{"two values", text(`{"type":"leave"}{}`), "bad-message", 4002},
+		{"no type", text(`{"data":1}`), "bad-message", 4002},
+		{"unknown type", text(`{"type":"shout","data":1}`), "bad-message", 4002},
+		{"no data", text(`{"type":"signal"}`), "bad-message", 4002},
+		{"type is a number", text(`{"type":1}`), "bad-message", 4002},
+		{"deep", text(`{"type":"signal","data":` + strings.Repeat("[", 900)), "bad-message", 4002},
+		{"invalid UTF-8", text("{\"type\":\"signal\",\"data\":\"\xff\"}"), "bad-message", 4002},
+		{"binary", func(c *client) { c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{"type":"leave"}`)) }, "bad-message", 4002},
+		{"one byte too large", text(frame(1001)), "too-large", 1009},
+		{"far too large", func(c *client) { c.conn.WriteMessage(websocket.TextMessage, make([]byte, 1<<20)) }, "too-large", 1009},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			witness := s.join(tt.name)
+			c := s.join(tt.name)
+			witness.next()
+			tt.send(c)
+			c.wantClose(tt.code, tt.closeCode)
+			witness.want(serverMessage{Type: "peer-left", Peer: c.id})
+		})
+	}
+	t.Run("exactly the limit", func(t *testing.T) {
+		a, b := s.join("limit"), s.join("limit")
+		a.next()
+		a.send(frame(1000))
+		if m := b.next(); m.Type != "signal" {
+			t.Errorf("got %+v", m)
+		}
+	})
+}
+
+func TestRoomNames(t *testing.T) {
+	s := start(t, Config{})
+	for _, name := range []string{strings.Repeat("x", 65), "a\nb", "\xff", "a\x00"} {
+		s.connect(name).wantClose("bad-message", 4002)
+	}
+	for _, name := range []string{strings.Repeat("방", 64), "a b", "../..", `"<script>`} {
+		c := s.connect(name)
+		if m := c.next(); m.Type != "welcome" || m.Room != name {
+			t.Errorf("room %q: got %+v", name, m)
+		}
+	}
+}
+
+// A peer that stops reading is thrown out, and the one that sends to it goes on.
+func TestSlowReaderIsClosed(t *testing.T) {
+	s := start(t, Config{QueueMessages: 8, WriteTimeout: time.Second})
+	a, slow := s.join("r"), s.join("r")
+	a.next()
+	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
+	left := make(chan serverMessage, 1)
+	go func() {
+		m, _ := a.read()
+		left <- m
+	}()
+	deadline := time.After(patience)
+	for {
+		select {
+		case m := <-left:
+			if m.Type != "peer-left" || m.Peer != slow.id {
+				t.Fatalf("got %+v", m)
+			}
+			return
+		case <-deadline:
+			t.Fatal("the slow peer was never closed")
+		default:
+			a.send(big) // the kernel's buffers fill first
+		}
+	}
+}
+
+func TestPeerThatAnswersNoPingIsCutOff(t *testing.T) {
+	s := start(t, Config{PingInterval: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond})
+	a := s.join("r")
+	mute := s.join("r") // never reads, so never answers
+	a.want(serverMessage{Type: "peer-joined", Peer: mute.id})
+	a.want(serverMessage{Type: "peer-left", Peer: mute.id}) // reading answers a's own pings
+}
+
+func TestShutdownTellsEveryone(t *testing.T) {
+	s := start(t, Config{})
+	a, b := s.join("r"), s.join("x")
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- s.hub.Shutdown(ctx)
+	}()
+	a.wantClose("shutting-down", 1001)
+	b.wantClose("shutting-down", 1001)
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	_, resp, err := s.dial("r", nil)
+	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("after Shutdown: %v, %v; want 503", resp, err)
+	}
+}
+
+func TestShutdownCutsOffThoseWhoDoNotAnswer(t *testing.T) {
+	s := start(t, Config{QueueMessages: 10_000, QueueBytes: 1 << 30})
+	a, stuck := s.join("r"), s.join("r")
+	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
+	for range 300 { // 18 MB: more than the kernel takes
+		a.send(big)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	if err := s.hub.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown with a stuck peer: %v", err)
+	}
+	if err := stuck.conn.NetConn().SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, stuck.conn.NetConn()); errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading the rest: %v", err)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	s := start(t, Config{})
+	for origin, want := range map[string]int{
+		"":                           http.StatusSwitchingProtocols,
+		"http://" + s.addr:           http.StatusSwitchingProtocols,
+		"https://evil.example":       http.StatusForbidden,
+		"http://" + s.addr + ".evil": http.StatusForbidden,
+		"null":                       http.StatusForbidden,
+	} {
+		header := http.Header{}
+		if origin != "" {
+			header.Set("Origin", origin)
+		}
+		conn, resp, err := s.dial("origin"+origin, header)
+		if resp == nil {
+			t.Fatalf("Origin %q: %v", origin, err)
+		}
+		if resp.StatusCode != want {
+			t.Errorf("Origin %q: status %d, want %d", origin, resp.StatusCode, want)
+		}
+		if conn != nil {
+			conn.Close()
+		}
+	}
+}
+
+func TestPlainRequestIsToldWhatThisIs(t *testing.T) {
+	s := start(t, Config{})
+	resp, err := http.Get("http://" + s.addr + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	if resp.StatusCode != http.StatusUpgradeRequired {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
