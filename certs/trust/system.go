@@ -1,0 +1,172 @@
+package trust
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// systemStore is the operating system's store, which curl, Go, Python and
+// most command-line programs read.
+type systemStore struct{ m Machine }
+
+func (systemStore) Name() string { return "system" }
+func (systemStore) Kind() string { return KindSystem }
+
+// layout says where a Linux distribution keeps its store.
+type layout struct {
+	anchors string // folder for roots the administrator adds
+	ext     string // the file name extension its tool looks for
+	tool    string // the program that rebuilds the bundle
+	args    []string
+	bundle  string // what programs read
+	links   string // OpenSSL folder whose links the tool forgets to remove, or ""
+	hooks   string // programs the tool tells of a removed root, or ""
+}
+
+// layouts are the distributions' documented stores, in the order smallstep/truststore
+// looks for them: update-ca-trust(8) of Fedora, update-ca-certificates(8)
+// of Debian (also Alpine), the same of SUSE, update-ca-trust(8) of Arch.
+func layouts() []layout {
+	return []layout{
+		{anchors: "/etc/pki/ca-trust/source/anchors", ext: ".pem", tool: "update-ca-trust", args: []string{"extract"},
+			bundle: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"},
+		{anchors: "/usr/local/share/ca-certificates", ext: ".crt", tool: "update-ca-certificates",
+			bundle: "/etc/ssl/certs/ca-certificates.crt", links: "/etc/ssl/certs", hooks: "/etc/ca-certificates/update.d"},
+		{anchors: "/usr/share/pki/trust/anchors", ext: ".crt", tool: "update-ca-certificates",
+			bundle: "/var/lib/ca-certificates/ca-bundle.pem"},
+		{anchors: "/etc/ca-certificates/trust-source/anchors", ext: ".crt", tool: "trust", args: []string{"extract-compat"},
+			bundle: "/etc/ssl/certs/ca-certificates.crt"},
+	}
+}
+
+// layout finds this machine's store. Its paths have m.Root before them.
+func (s systemStore) layout() (layout, error) {
+	if s.m.OS != "linux" {
+		return layout{}, fault("add the root's certificate by hand: in Keychain Access on macOS, with certmgr.msc on Windows",
+			"changing the system store of %s: %w", s.m.OS, ErrUnsupported)
+	}
+	for _, l := range layouts() {
+		for _, p := range []*string{&l.anchors, &l.bundle, &l.links, &l.hooks} {
+			if *p != "" {
+				*p = filepath.Join(s.m.Root, *p)
+			}
+		}
+		if !isDir(l.anchors) {
+			continue
+		}
+		if _, err := s.m.LookPath(l.tool); err != nil {
+			return l, fault("install the package ca-certificates", "looking for %s: %w", l.tool, ErrToolMissing)
+		}
+		return l, nil
+	}
+	return layout{}, fault("install the package ca-certificates", "finding the system store of this distribution: %w", ErrUnsupported)
+}
+
+// anchor is the file that holds root. Its name is the one that truststore
+// builds from its prefix and the serial number; it is safe in any shell.
+func (l layout) anchor(root *x509.Certificate) string {
+	return filepath.Join(l.anchors, anchorPrefix(root)+root.SerialNumber.String()+l.ext)
+}
+
+func anchorPrefix(root *x509.Certificate) string { return "rtcdev_local_authority_" + id(root) + "_" }
+
+func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
+	st := Status{NeedsRoot: s.m.UID != 0, Browser: s.m.OS != "linux"}
+	l, err := s.layout()
+	if st.Path = l.bundle; err != nil {
+		return unreadable(st, err)
+	}
+	anchored := exists(l.anchor(root))
+	bundled, err := bundleHas(l.bundle, root)
+	st.entry = anchored || bundled
+	switch {
+	case err != nil:
+		return unreadable(st, err)
+	case bundled:
+		st.State = StateTrusted
+		return st
+	case anchored:
+		st.State, st.Reason = StateAbsent, fmt.Sprintf("the root is in %s, but not in the bundle that programs read", l.anchors)
+	default:
+		st.State, st.Reason = StateAbsent, "the root is not in it"
+	}
+	if st.NeedsRoot {
+		st.Reason += "; only root may change it"
+		st.Fix = s.m.RootCommand + " trust --stores system"
+	}
+	return st
+}
+
+func (s systemStore) Install(ctx context.Context, root *x509.Certificate) error {
+	l, err := s.layout()
+	if err != nil {
+		return err
+	}
+	if s.m.UID != 0 {
+		return fault(s.m.RootCommand+" trust --stores system", "changing the system store: %w", ErrNeedsRoot)
+	}
+	if err := s.update(ctx, l, root, true); err != nil {
+		// Best effort: nothing half-done stays; the first error is the one to report.
+		_ = s.uninstall(context.WithoutCancel(ctx), l, root)
+		return err
+	}
+	return nil
+}
+
+func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
+	l, err := s.layout()
+	if err != nil {
+		if !exists(l.bundle) {
+			return nil // there is no store, so nothing is in it
+		}
+		return err
+	}
+	bundled, err := bundleHas(l.bundle, root)
+	if err != nil {
+		return err
+	}
+	if !bundled && !exists(l.anchor(root)) {
+		return s.clean(ctx, l, root)
+	}
+	if s.m.UID != 0 {
+		return fault(s.m.RootCommand+" untrust --stores system", "changing the system store: %w", ErrNeedsRoot)
+	}
+	return s.uninstall(ctx, l, root)
+}
+
+func (s systemStore) uninstall(ctx context.Context, l layout, root *x509.Certificate) error {
+	if err := s.update(ctx, l, root, false); err != nil {
+		return err
+	}
+	return s.clean(ctx, l, root)
+}
+
+// bundleHas reports whether a PEM bundle holds exactly root. A bundle that
+// does not exist holds nothing.
+func bundleHas(path string, root *x509.Certificate) (bool, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the system store: %w", err)
+	}
+	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
+		if bytes.Equal(block.Bytes, root.Raw) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
