@@ -1,0 +1,78 @@
+package devserver
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+)
+
+// AllInterfaces as Config.Host listens on every address of the machine.
+const AllInterfaces = "*"
+
+// Config is what [Run] serves, where and how.
+type Config struct {
+	// Dir is the folder to serve. While it has no index.html, BuiltIn is
+	// served in its place.
+	Dir string
+	// BuiltIn is the app for a folder without index.html.
+	BuiltIn fs.FS
+	// Host is the address to listen on: empty for loopback, [AllInterfaces], or
+	// one IP address of this machine.
+	Host string
+	// Port is the TCP port; 0 lets the system choose. When it is taken the next
+	// free one of a few is used, unless StrictPort is set.
+	Port       int
+	StrictPort bool
+	// AllowHosts are further names that requests may be addressed to, beside
+	// this machine's own. A leading dot allows every name below it.
+	AllowHosts []string
+	// RoomSize is how many peers a room may have; 0 is signaling's default.
+	RoomSize int
+	// TLS must be able to give a certificate (RFC 8446 §4.4.2) for the names
+	// and addresses the server is reached by.
+	TLS *tls.Config
+	// Root, if set, is offered to devices under /_rtcdev/ca.*.
+	Root *x509.Certificate
+	// Private are files and folders that are never served, such as the
+	// authority's. They need not exist.
+	Private []string
+	// Version is shown by /_rtcdev/health.
+	Version string
+	// OnEvent, if set, hears what happens, [Ready] first. Calls come one at a
+	// time; the server already answers while Ready is being handled.
+	OnEvent func(Event)
+	// Log, if set, gets what only someone looking for a fault wants to see.
+	Log *slog.Logger
+}
+
+// validate finds what is wrong with c before anything is opened.
+func (c *Config) validate() error {
+	if c.TLS == nil {
+		return errors.New("devserver: Config.TLS is not set")
+	}
+	if c.BuiltIn == nil {
+		return errors.New("devserver: Config.BuiltIn is not set")
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return fmt.Errorf("%d is not a port: choose one from 1 to 65535, or 0 for any free one", c.Port)
+	}
+	if c.RoomSize < 0 || c.RoomSize == 1 {
+		return fmt.Errorf("a room for %d makes no call: the room size starts at 2", c.RoomSize)
+	}
+	if c.Host != "" && c.Host != AllInterfaces && net.ParseIP(c.Host) == nil {
+		return fmt.Errorf("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
+	}
+	info, err := os.Stat(c.Dir)
+	if err != nil {
+		return fmt.Errorf("opening the folder to serve: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("opening the folder to serve: %s is a file; give its folder", c.Dir)
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+// Package devserver is the server behind `rtcdev serve`: one HTTPS port that
+// shows a folder of pages and carries their signaling.
+//
+// [Run] listens, reports what happens through Config.OnEvent, and returns when
+// its context ends and everything it started is over. The routes:
+//
+//	/                      the folder's files, or the built-in app
+//	/_rtcdev/signal        the WebSocket door (package signaling)
+//	/_rtcdev/health        is it up, and how many peers are there
+//	/_rtcdev/ca.pem ca.crt the local authority's root, as PEM and DER
+//
+// Everything else under /_rtcdev/ is 404 and reserved.
+//
+// # Invariants
+//
+// It listens on loopback unless Config.Host says otherwise. A request whose
+// Host is not one of this machine's names is refused, so a stranger's page
+// cannot reach the server by DNS rebinding; a WebSocket is only opened for a
+// page of the server's own origin. No file outside the folder is ever read, and
+// no dotfile, private key or file of Config.Private is ever served.
+//
+// # Limits
+//
+// It is a development server for tens of devices, and its port speaks TLS only.
+package devserver

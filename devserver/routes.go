@@ -1,0 +1,63 @@
+package devserver
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+
+	"rtcdev/devserver/signaling"
+)
+
+// routes puts the server's addresses together.
+func routes(cfg *Config, files http.Handler, hub *signaling.Hub, guard hostGuard) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /_rtcdev/signal", hub)
+	mux.HandleFunc("GET /_rtcdev/health", func(w http.ResponseWriter, _ *http.Request) {
+		s := hub.Stats()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		json.NewEncoder(w).Encode(struct {
+			Status  string `json:"status"`
+			Version string `json:"version"`
+			Rooms   int    `json:"rooms"`
+			Peers   int    `json:"peers"`
+		}{"ok", cfg.Version, s.Rooms, s.Peers})
+	})
+	if cfg.Root != nil {
+		der := cfg.Root.Raw
+		asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		// RFC 8555 §9.1 for PEM chains; RFC 2585 §4 has no type for DER that
+		// phones act on, and x-x509-ca-cert is the one they do.
+		mux.HandleFunc("GET /_rtcdev/ca.pem", download("application/pem-certificate-chain", "rtcdev-ca.pem", asPEM))
+		mux.HandleFunc("GET /_rtcdev/ca.crt", download("application/x-x509-ca-cert", "rtcdev-ca.crt", der))
+	}
+	mux.HandleFunc("/_rtcdev/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Nothing here: addresses below /_rtcdev/ belong to rtcdev.", http.StatusNotFound)
+	})
+	mux.Handle("/", files)
+	return guard.guard(secure(mux))
+}
+
+func download(contentType, name string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(body)
+	}
+}
+
+// secure sets the headers that keep other sites out without getting in the way
+// of a page that uses a camera. There is no Strict-Transport-Security: it would
+// also break http:// on every other port of localhost, for months.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin") // room links stay here
+		h.Set("Content-Security-Policy", "frame-ancestors 'self'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)")
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,131 @@
+package devserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"rtcdev/devserver/signaling"
+)
+
+// shutdownTime is how long [Run] takes at most to end after its context has.
+// It leaves room below the 2 s after which people press Ctrl-C again.
+const shutdownTime = 1500 * time.Millisecond
+
+// Run serves until ctx ends and then stops within 2 s: peers are told, running
+// requests may finish. It returns nil for such an end, a [*PortTakenError] or
+// [*AddressError] when it cannot listen where it was told to, and other errors
+// when the configuration is wrong or a listener fails.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
+	if err != nil {
+		return err
+	}
+	defer files.root.Close()
+	listeners, taken, err := listen(cfg.Host, cfg.Port, cfg.StrictPort)
+	if err != nil {
+		return err
+	}
+	ev := &events{sink: cfg.OnEvent}
+	hub := signaling.New(signaling.Config{
+		RoomSize: cfg.RoomSize,
+		OnEvent:  func(e signaling.Event) { ev.send(peerChange(e)) },
+	})
+	hostname, _ := os.Hostname() // without one, requests for it are refused
+	srv := newServer(&cfg, routes(&cfg, files, hub, newHostGuard(hostname, cfg.AllowHosts)))
+
+	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
+	ready.BuiltIn = files.usesBuiltIn()
+	ev.mu.Lock() // nobody's joining is told before Ready
+	failed := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() {
+			if err := srv.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serving on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	if ev.sink != nil {
+		ev.sink(ready)
+	}
+	ev.mu.Unlock()
+
+	select {
+	case <-ctx.Done():
+		ev.send(Stopping{Event: "stopping"})
+	case err = <-failed:
+	}
+	shutDown(hub, srv, cfg.Log)
+	serving.Wait()
+	return err
+}
+
+// shutDown ends the peers' connections, which net/http no longer knows after
+// their upgrade, then the rest.
+func shutDown(hub *signaling.Hub, srv *http.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := hub.Shutdown(ctx); err != nil && log != nil {
+		log.Debug("not every peer said goodbye", "error", err)
+	}
+	if err := srv.Shutdown(ctx); err != nil {
+		srv.Close() // what is left has had its time
+	}
+}
+
+// newServer sets limits against clients that are slow on purpose. Files extend
+// theirs as they go: see patientWriter.
+func newServer(cfg *Config, handler http.Handler) *http.Server {
+	srv := &http.Server{
+		Handler:           handler,
+		TLSConfig:         cfg.TLS.Clone(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      patience,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	srv.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	return srv
+}
+
+func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
+	port := addr.(*net.TCPAddr).Port
+	first := "localhost"
+	if cfg.Host != "" && cfg.Host != AllInterfaces {
+		if ip := net.ParseIP(cfg.Host); !ip.IsUnspecified() {
+			first = ip.String()
+		}
+	}
+	base := urlFor(first, port)
+	r := Ready{
+		Event:   "ready",
+		URL:     base,
+		URLs:    []string{base},
+		Room:    base + "?room=" + url.QueryEscape(signaling.DefaultRoom),
+		Port:    port,
+		Signal:  "wss://" + strings.TrimPrefix(base, "https://") + "_rtcdev/signal",
+		Version: cfg.Version,
+		Taken:   taken,
+	}
+	if addr.(*net.TCPAddr).IP.IsUnspecified() {
+		r.URLs = append(r.URLs, lanURLs(port)...)
+	}
+	return r
+}
