@@ -175,6 +175,10 @@ func writeError(path string, err error) error {
 	if blocker, ok := fileInTheWay(path); ok {
 		return notFolder(blocker)
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return &StoreError{File: path, Reason: "is a link to an empty folder, and the authority is put in place by renaming a folder",
+			Fix: "Remove the link, or set RTCDEV_HOME to the folder where the authority should be."}
+	}
 	return &StoreError{File: path, Reason: fmt.Sprintf("cannot be written: %v", cause(err)), Err: err,
 		Fix: "Make room or give write access there, or set RTCDEV_HOME to another folder."}
 }
