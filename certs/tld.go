@@ -16,20 +16,32 @@ func isPublicTLD(name string) bool {
 }
 
 // publicTLDs is from the IANA root zone database, as words between spaces.
-const publicTLDs = " aero agency app art asia auto baby band bar best bid bike bio biz black blog blue boo bot box build " +
-	"business cab cafe cam camera camp care cars casa cash cat center ceo chat cheap church city click clinic cloud club coach " +
-	"codes coffee college com community company computer construction consulting contact cool coop cyou dad dance data date day " +
-	"deal deals delivery demo design dev diamonds digital direct directory dog domains dot download earth eco edu education " +
-	"email energy engineer engineering enterprises esq events exchange expert express family fan fans farm film finance fire " +
-	"fish fit flowers fly foo football forum foundation free fun fund fyi gallery game games garden gay gift gold golf gov " +
-	"graphics green group guide guru hair health help here hiv holiday homes horse host hosting hot house how icu inc info " +
-	"ink institute int international jobs joy kids kim kitchen land law lawyer legal lgbt life like link live llc loan lol " +
-	"love ltd luxe management market marketing mba med media meet meme memorial men menu mil mini mobi moda moe mom money " +
-	"moto mov movie museum music name navy net network new news ngo ninja now one onl online ooo open org page paris partners " +
-	"parts party pay pet phd phone photo photography photos pics pictures pid pink pizza place play plus poker post press prime " +
-	"pro prod productions property pub radio read red rent repair report rest review reviews rich rip rocks room run safe sale " +
-	"save school science search secure security services sex shop show singles site ski sky smart social software solar " +
-	"solutions space spot store storage stream studio study style supply support surf systems talk tattoo tax taxi team tech " +
-	"technology tel theater tips today tools top tours town toys trade training travel tube university uno vip video vision " +
-	"vote voyage wang watch weather webcam website wedding wiki win wine work works world wow wtf xin xxx xyz yachts yoga " +
-	"you zero zip zone "
+const publicTLDs = " " +
+	"aero agency android app apple art asia audio author auto autos baby band bar beauty beer best bid bike bio " +
+	"biz black blog blue boo book bot boutique box broker brother build business cab cafe call cam camera camp " +
+	"canon car cards care career cars casa cash cat center ceo chat cheap chrome church cisco city cleaning click " +
+	"clinic clothing cloud club coach codes coffee college com community company computer construction consulting " +
+	"contact cool coop crown cyou dad dance data date day deal deals delivery dell delta dental design dev " +
+	"diamonds diet digital direct directory discount doctor dog domains dot download drive earth eat eco edu " +
+	"education email energy engineer engineering enterprises epson equipment esq events exchange expert express " +
+	"family fan fans farm fashion fast feedback film final finance fire fish fit fitness flickr flowers fly foo " +
+	"food football forex forum foundation fox free fujitsu fun fund furniture fyi gallery game games garden gay " +
+	"gift gifts give glass gold golf google gov graphics green group guide guitars guru hair hangout health " +
+	"healthcare help here hitachi hiv hockey holdings holiday homes horse hospital host hosting hot hotels house " +
+	"how hyundai ibm ice icu inc info ink institute insurance int international jaguar java jeep jobs joy juniper " +
+	"kia kids kim kindle kitchen kiwi land law lawyer legal lego lexus lgbt life lighting like limited link live " +
+	"llc loan locker lol london lotte love ltd luxe luxury man management mango map market marketing markets mba " +
+	"med media meet meme memorial men menu miami microsoft mil mini mint mobi mobile moda moe mom money monster " +
+	"moto mov movie museum music name navy nec net network new news next nexus ngo nikon ninja nokia norton now " +
+	"obi office one onl online ooo open oracle orange org organic page panasonic paris partners parts party pay " +
+	"pet phd philips phone photo photography photos pics pictures pid pin ping pink pioneer pizza place play " +
+	"playstation plus poker post press prime pro prod productions prof property protection pub racing radio read " +
+	"red ren rent repair report rest restaurant review reviews rich ricoh rio rip rocks room rugby run safe safety " +
+	"sakura sale salon samsung sap save school science search secure security select services seven sew sex sharp " +
+	"shell shoes shop shopping show silk singles site ski skin sky smart smile social software solar solutions " +
+	"sony spa space sport spot star storage store stream studio study style supply support surf surgery suzuki " +
+	"swiss systems tab taipei talk target tattoo tax taxi team tech technology tel tennis theater tiffany tips " +
+	"tires today tokyo tools top toshiba total tours town toyota toys trade trading training travel tube tunes " +
+	"university uno verisign vet video viking villas vin vip visa vision viva volvo vote voyage wang watch watches " +
+	"weather webcam weber website wedding wiki win windows wine winners work works world wow wtf xbox xerox xin " +
+	"xxx xyz yachts yandex yoga you yun zara zero zip zone "
