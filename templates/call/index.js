@@ -1,1 +1,236 @@
-// Soon: the call.
+// A video call between two browsers, to be read from top to bottom.
+//
+// Picture, sound and chat go directly from browser to browser, over what WebRTC
+// calls a peer connection. Before it exists the two must get to know each other:
+// what they send, how it is encrypted, and at which addresses they can be reached.
+// They tell each other through a server both can reach. That is signaling.
+//
+//   signaling.js  the line to the server
+//   media.js      opens the camera, and finds out why when it does not open
+//   page.js       what the page shows
+//   messages.js   every text, in English and Korean
+
+import * as page from "./page.js";
+import { Signaling } from "./signaling.js";
+
+const { byId } = page;
+
+// What we ask of the camera and microphone. "ideal" is a wish: a camera that can
+// not do it gives what it has. "exact" would be a condition, and could fail.
+const constraints = { audio: true, video: { width: { ideal: 1280 }, height: { ideal: 720 } } };
+
+let localStream; // our own picture and sound
+let signaling; // the line to the server, while we are in the room
+let iceServers; // helpers for finding a way through routers; the server names them
+let remoteId; // the other person's name on the server, while the server knows one
+let pc; // the peer connection
+let chat; // the data channel in it that carries the chat
+let polite; // who gives way when both speak at once: see negotiate()
+let makingOffer = false;
+let lastSignal = Promise.resolve();
+
+// The room is part of the address, so that the link leads the other one here.
+const address = new URL(location.href);
+const room = (address.searchParams.get("room") || "lobby").slice(0, 64);
+address.searchParams.set("room", room);
+history.replaceState(null, "", address);
+byId("roomName").textContent = room;
+
+// ---- 1. Camera and microphone ----
+
+async function start() {
+  localStream = await page.askForMedia(constraints); // empty when they go on without
+  join();
+}
+start();
+
+// ---- 2. The room: who else is here? ----
+
+function join() {
+  page.hideCard();
+  page.showStatus("joining");
+  byId("hangupButton").disabled = false;
+  applySwitches();
+  signaling = new Signaling(room, receive, () => {
+    // The picture does not need the server, so the call goes on meanwhile.
+    remoteId = null;
+    page.showNote(isConnected() ? "signalingLostInCall" : "signalingLost");
+  });
+}
+
+function receive(message) {
+  switch (message.type) {
+    case "welcome": // We are in. Whoever comes later is the polite one.
+      page.showNote();
+      iceServers = message.iceServers;
+      if (message.peers.length > 0) meet(message.peers[0], true);
+      else if (!isConnected()) waitForSomeone("waiting");
+      break;
+    case "peer-joined":
+      if (!remoteId || !isConnected()) meet(message.peer, false);
+      break;
+    case "peer-left":
+      if (message.peer !== remoteId) break;
+      // Perhaps the other one lost only the server. As long as the connection
+      // stands we keep it; if its page is gone, the data channel closes by itself.
+      remoteId = null;
+      if (!isConnected()) waitForSomeone("left");
+      break;
+    case "signal": {
+      // One after the other: each step below must be finished before the next.
+      const { from, data } = message;
+      lastSignal = lastSignal.then(() => from === remoteId && negotiate(data)).catch(console.error);
+      break;
+    }
+    case "error":
+      if (message.code !== "room-full" || isConnected()) break;
+      leaveRoom();
+      page.showCardFor("full", ["tryAgain", join]);
+  }
+}
+
+function meet(peer, weCameLater) {
+  remoteId = peer;
+  polite = weCameLater;
+  // After a break of the signaling line the connection may have lived on: keep it.
+  // If only the other one starts anew, its offer will tell us: see negotiate().
+  if (!isConnected() || pc.signalingState !== "stable") startConnection();
+}
+
+function waitForSomeone(state) {
+  closeConnection();
+  page.showCardFor(state, ["copyLink", page.copyLink]);
+}
+
+// ---- 3. The peer connection ----
+
+const isConnected = () => pc?.connectionState === "connected";
+
+function startConnection() {
+  closeConnection();
+  page.hideCard();
+  page.showStatus("connecting");
+  const connection = (pc = new RTCPeerConnection({ iceServers }));
+
+  for (const track of localStream.getTracks()) connection.addTrack(track, localStream);
+  openChat(connection);
+
+  // Adding something to send makes the browser ask for a negotiation.
+  connection.onnegotiationneeded = async () => {
+    makingOffer = true;
+    await describe(connection);
+    if (connection === pc) makingOffer = false;
+  };
+
+  // A candidate is an address at which we may be reached: in this network, or as
+  // seen from outside, or at a relay. The browser finds them one by one, and we
+  // send each at once. The two browsers try all pairs and take the best that works.
+  connection.onicecandidate = ({ candidate }) => candidate && send({ candidate });
+
+  // The other one's picture and sound arrive as two tracks of one stream.
+  connection.ontrack = ({ track, streams }) => {
+    page.showRemote(streams[0] ?? new MediaStream([track]));
+  };
+
+  connection.onconnectionstatechange = () => {
+    const state = connection.connectionState; // connecting, connected, disconnected or failed
+    if (state === "failed" && !remoteId) return waitForSomeone("left");
+    page.showStatus(state);
+    // "disconnected" often heals by itself, "failed" never: look for new candidates.
+    if (state === "failed") connection.restartIce();
+  };
+}
+
+// Describes our side (what we send, our key) and tells the other one: an offer or,
+// when we have just taken the other one's offer, the answer to it.
+async function describe(connection) {
+  try {
+    await connection.setLocalDescription(); // without arguments it writes the right one
+    if (connection === pc) send({ description: connection.localDescription });
+  } catch (error) {
+    if (connection === pc) console.error(error); // else it was closed meanwhile: no loss
+  }
+}
+
+// Perfect negotiation: both sides run the same code, and either may send an offer
+// at any time. When two offers cross, one side must give way, and both must know
+// which. The impolite one ignores the offer that comes in; the polite one drops
+// its own and answers. Nobody has to wait for their turn, and nothing gets stuck.
+async function negotiate({ description, candidate }) {
+  // A candidate for an offer we ignored, or for an old connection, does not fit.
+  if (candidate) return pc?.addIceCandidate(candidate).catch(() => {});
+
+  const isOffer = description.type === "offer";
+  if (isOffer && isFromNewConnection(description)) startConnection();
+  const collision = isOffer && (makingOffer || pc.signalingState !== "stable");
+  if (collision && !polite) return;
+  if (!isOffer && pc?.signalingState !== "have-local-offer") return; // no longer asked
+
+  const connection = pc;
+  await connection.setRemoteDescription(description); // takes back our own offer if need be
+  if (isOffer) await describe(connection);
+}
+
+// Every peer connection has its own key, and its fingerprint is in the description.
+// Another fingerprint means that the other page was loaded again, and what we have
+// leads nowhere any more.
+function isFromNewConnection(description) {
+  const fingerprint = ({ sdp }) => sdp.match(/a=fingerprint:(.*)/)?.[1].toLowerCase();
+  const known = pc?.remoteDescription;
+  return !pc || (known && fingerprint(known) !== fingerprint(description));
+}
+
+function send(data) {
+  if (remoteId) signaling.send(remoteId, data);
+}
+
+function closeConnection() {
+  const old = pc;
+  pc = chat = null; // first, so that the events of closing find nothing to do
+  makingOffer = false;
+  lastSignal = Promise.resolve();
+  old?.close();
+  page.showRemote(null);
+  page.openChat(false);
+}
+
+// ---- 4. The chat ----
+
+// Both sides make the channel with the same number (negotiated), so there is no
+// question who opens it.
+function openChat(connection) {
+  const channel = (chat = connection.createDataChannel("chat", { negotiated: true, id: 0 }));
+  channel.onopen = () => page.openChat(true);
+  channel.onmessage = ({ data }) => page.addChatLine("them", String(data));
+  channel.onclose = () => channel === chat && waitForSomeone("left");
+}
+
+page.onChatMessage((message) => chat.send(message)); // can only be written while it is open
+
+// ---- 5. The buttons ----
+
+// A track that is not enabled sends silence or black; the connection stays as it is.
+function applySwitches() {
+  for (const track of localStream.getTracks()) track.enabled = !page.isSwitchedOff(track.kind);
+  page.showLocal(localStream);
+}
+
+page.onSwitch(applySwitches);
+
+function leaveRoom() {
+  signaling?.leave();
+  signaling = remoteId = null;
+  closeConnection();
+  page.showNote();
+  byId("hangupButton").disabled = true;
+}
+
+byId("hangupButton").addEventListener("click", () => {
+  leaveRoom();
+  for (const track of localStream.getTracks()) track.stop(); // the camera's light goes off
+  page.showLocal(new MediaStream());
+  page.showCardFor("ended", ["callAgain", start]);
+});
+
+addEventListener("pagehide", leaveRoom); // so that the other one sees at once that we left
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
