@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // systemStore is the operating system's store, which curl, Go, Python and
@@ -66,7 +67,7 @@ func (s systemStore) layout() (layout, error) {
 		}
 		return l, nil
 	}
-	return layout{}, fault("install the package ca-certificates", "finding the system store of this distribution: %w", ErrUnsupported)
+	return layout{}, fault("install the package ca-certificates", "changing the system store of this distribution: %w", ErrUnsupported)
 }
 
 // anchor is the file that holds root. Its name is the one that truststore
@@ -78,7 +79,7 @@ func (l layout) anchor(root *x509.Certificate) string {
 func anchorPrefix(root *x509.Certificate) string { return "rtcdev_local_authority_" + id(root) + "_" }
 
 func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
-	st := Status{NeedsRoot: s.m.UID != 0, Browser: s.m.OS != "linux"}
+	st := Status{NeedsRoot: s.m.OS == "linux" && s.m.UID != 0, Browser: s.m.OS != "linux"}
 	l, err := s.layout()
 	if st.Path = l.bundle; err != nil {
 		return unreadable(st, err)
@@ -123,7 +124,7 @@ func (s systemStore) Install(ctx context.Context, root *x509.Certificate) error 
 func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	l, err := s.layout()
 	if err != nil {
-		if !exists(l.bundle) {
+		if s.m.OS == "linux" && !exists(l.bundle) {
 			return nil // there is no store, so nothing is in it
 		}
 		return err
@@ -138,7 +139,26 @@ func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if s.m.UID != 0 {
 		return fault(s.m.RootCommand+" untrust --stores system", "changing the system store: %w", ErrNeedsRoot)
 	}
-	return s.uninstall(ctx, l, root)
+	if err := s.uninstall(ctx, l, root); err != nil {
+		return err
+	}
+	if other := l.otherFile(root); other != "" {
+		return fault(fmt.Sprintf("sudo rm %s && sudo %s", quote(other), strings.Join(append([]string{l.tool}, l.args...), " ")),
+			"removing the root from the system store: %w: somebody also installed it as %s", ErrNotVerified, other)
+	}
+	return nil
+}
+
+// otherFile is the file under which somebody else installed the same root, or "".
+func (l layout) otherFile(root *x509.Certificate) string {
+	entries, _ := os.ReadDir(l.anchors) // a folder that cannot be read has no file to name
+	for _, e := range entries {
+		path := filepath.Join(l.anchors, e.Name())
+		if has, err := bundleHas(path, root); err == nil && has {
+			return path
+		}
+	}
+	return ""
 }
 
 func (s systemStore) uninstall(ctx context.Context, l layout, root *x509.Certificate) error {

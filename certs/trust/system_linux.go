@@ -30,6 +30,9 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("changing the system store: %w", err)
 	}
+	if os.Geteuid() != 0 { // whatever s.m says: truststore would let sudo ask on the terminal
+		return fmt.Errorf("changing the system store: %w", ErrNeedsRoot)
+	}
 	tool, err := s.m.LookPath(l.tool)
 	if err != nil {
 		return fmt.Errorf("changing the system store: %w", err)

@@ -36,15 +36,15 @@ const (
 // Reasons a store cannot be used or changed. A [Fault] wraps one of them.
 var (
 	ErrNeedsRoot   = errors.New("only root may change it")
-	ErrToolMissing = errors.New("a program it needs is not installed")
-	ErrUnsupported = errors.New("this release cannot change it")
+	ErrToolMissing = errors.New("not installed")
+	ErrUnsupported = errors.New("not supported by this release")
 	ErrPassword    = errors.New("it is protected by a password")
 	ErrReadOnly    = errors.New("it may not be written")
 	ErrDatabase    = errors.New("it is damaged, or locked by another program")
-	ErrNameTaken   = errors.New("its entry for this root holds another certificate")
+	ErrNameTaken   = errors.New("its entry under the root's name holds another certificate")
 	ErrNotOwner    = errors.New("it belongs to another user")
-	ErrTimeout     = errors.New("a program did not answer in time")
-	ErrNotVerified = errors.New("the store was read back and does not show the change")
+	ErrTimeout     = errors.New("no answer in time")
+	ErrNotVerified = errors.New("reading the store back does not show the change")
 )
 
 // Fault is an error with the next step for the person.
@@ -115,22 +115,16 @@ const restartNote = "Restart Chromium and Chrome if they are running: they read 
 
 // Status reads every store of the given kinds, all kinds when none is given.
 func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	var out []Result
-	for _, s := range m.selected(kinds) {
-		out = append(out, Result{Store: s.Name(), Kind: s.Kind(), Status: s.Status(ctx, root)})
-	}
-	return out
+	return m.each(kinds, func(s Store) Result {
+		return Result{Store: s.Name(), Kind: s.Kind(), Status: s.Status(ctx, root)}
+	})
 }
 
 // Install makes each store of the given kinds trust root, and reads it back.
 // Without kinds every store is tried, and one that needs root is left alone
 // (Skipped) when we are not root; asked for by its kind, that is an error.
 func (m Machine) Install(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	var out []Result
-	for _, s := range m.selected(kinds) {
-		out = append(out, install(ctx, s, root, len(kinds) > 0))
-	}
-	return out
+	return m.each(kinds, func(s Store) Result { return install(ctx, s, root, len(kinds) > 0) })
 }
 
 func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
@@ -158,11 +152,7 @@ func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) R
 // is given, and reads it back. A store that still trusts root afterwards is an
 // error, also when only root may change it.
 func (m Machine) Remove(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	var out []Result
-	for _, s := range m.selected(kinds) {
-		out = append(out, remove(ctx, s, root))
-	}
-	return out
+	return m.each(kinds, func(s Store) Result { return remove(ctx, s, root) })
 }
 
 func remove(ctx context.Context, s Store, root *x509.Certificate) Result {
@@ -193,10 +183,22 @@ func (r *Result) settle(after, before Status) {
 	}
 }
 
-func (m Machine) selected(kinds []string) []Store {
-	return slices.DeleteFunc(m.Stores(), func(s Store) bool {
-		return len(kinds) > 0 && !slices.Contains(kinds, s.Kind())
-	})
+// each does one thing to every store of the given kinds, in turn. A kind that
+// this machine has no store of is an error, so that it cannot pass for done.
+func (m Machine) each(kinds []string, do func(Store) Result) []Result {
+	var out []Result
+	missing := slices.Clone(kinds)
+	for _, s := range m.Stores() {
+		missing = slices.DeleteFunc(missing, func(kind string) bool { return kind == s.Kind() })
+		if len(kinds) == 0 || slices.Contains(kinds, s.Kind()) {
+			out = append(out, do(s))
+		}
+	}
+	for _, kind := range missing {
+		err := fmt.Errorf("finding a store of kind %q: %w", kind, ErrUnsupported)
+		out = append(out, Result{Store: kind, Kind: kind, Err: err, Status: unreadable(Status{}, err)})
+	}
+	return out
 }
 
 // Trusted reports whether the browser of this account trusts the

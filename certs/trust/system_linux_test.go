@@ -1,0 +1,225 @@
+package trust
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inNamespace is set in the copy of this test binary that sees a private
+// overlay of /etc, /var and /usr/local instead of the real ones.
+const inNamespace = "RTCDEV_TRUST_TEST_NAMESPACE"
+
+// TestSystemStore works on the real paths with the distribution's real tool,
+// in a mount namespace of its own: this machine's store is never touched, also
+// when the test is killed.
+func TestSystemStore(t *testing.T) {
+	if os.Getenv(inNamespace) != "" {
+		enterOverlay(t)
+		t.Run("two roots come and go", systemStoreRoundTrip)
+		t.Run("truth", systemStoreTruth)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("the system store needs root")
+	}
+	need(t, "update-ca-certificates", "ca-certificates")
+	need(t, "openssl", "openssl")
+	need(t, "curl", "curl")
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSystemStore$", "-test.v")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	out, err := cmd.CombinedOutput()
+	t.Logf("in the namespace:\n%s", out)
+	if err == nil && strings.Contains(string(out), "--- SKIP") || err != nil && len(out) == 0 {
+		t.Skipf("this system gives no mount namespace with an overlay: %v", err)
+	}
+	must(t, err)
+}
+
+func enterOverlay(t *testing.T) {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Skipf("making the mounts private: %v", err)
+	}
+	top := t.TempDir()
+	if err := syscall.Mount("tmpfs", top, "tmpfs", 0, ""); err != nil {
+		t.Skipf("mounting a tmpfs: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(top, syscall.MNT_DETACH) })
+	for i, dir := range []string{"/etc", "/var", "/usr/local"} {
+		upper, work := filepath.Join(top, fmt.Sprint("upper", i)), filepath.Join(top, fmt.Sprint("work", i))
+		must(t, os.Mkdir(upper, 0o755))
+		must(t, os.Mkdir(work, 0o755))
+		if err := syscall.Mount("overlay", dir, "overlay", 0, "lowerdir="+dir+",upperdir="+upper+",workdir="+work); err != nil {
+			t.Skipf("mounting an overlay: %v", err)
+		}
+	}
+	// What the tool itself would change the first time is not ours to restore.
+	out, err := exec.CommandContext(t.Context(), "update-ca-certificates").CombinedOutput()
+	t.Logf("%s", out)
+	must(t, err)
+}
+
+func systemStoreRoundTrip(t *testing.T) {
+	m, err := ThisMachine()
+	must(t, err)
+	one, two, ctx := newRoot(t), newRoot(t), t.Context()
+	empty := snapshot(t)
+	accepts(t, one, false)
+
+	r := m.Install(ctx, one.cert, KindSystem)[0]
+	if r.Err != nil || r.State != StateTrusted || !r.Changed {
+		t.Fatalf("Install: %+v", r)
+	}
+	accepts(t, one, true)
+	accepts(t, two, false)
+	onlyOne := snapshot(t)
+	if maps.Equal(onlyOne, empty) {
+		t.Fatal("the snapshot does not show an installed root: it would show no difference either")
+	}
+	if r := m.Install(ctx, one.cert, KindSystem)[0]; r.Err != nil || r.Changed {
+		t.Errorf("Install again: %+v", r)
+	}
+
+	must(t, m.Install(ctx, two.cert, KindSystem)[0].Err)
+	accepts(t, two, true)
+	if r := m.Remove(ctx, two.cert, KindSystem)[0]; r.Err != nil || r.State != StateAbsent || !r.Changed {
+		t.Errorf("Remove of the second: %+v", r)
+	}
+	same(t, onlyOne, snapshot(t))
+
+	// The other order leaves a gap in OpenSSL's numbers of their common subject.
+	must(t, m.Install(ctx, two.cert, KindSystem)[0].Err)
+	must(t, m.Remove(ctx, one.cert, KindSystem)[0].Err)
+	accepts(t, one, false)
+	accepts(t, two, true)
+
+	must(t, m.Remove(ctx, two.cert, KindSystem)[0].Err)
+	accepts(t, two, false)
+	same(t, empty, snapshot(t))
+	if r := m.Remove(ctx, two.cert, KindSystem)[0]; r.Err != nil || r.Changed {
+		t.Errorf("Remove again: %+v", r)
+	}
+	same(t, empty, snapshot(t))
+}
+
+func systemStoreTruth(t *testing.T) {
+	m, err := ThisMachine()
+	must(t, err)
+	root, ctx := newRoot(t), t.Context()
+	empty := snapshot(t)
+	must(t, m.Install(ctx, root.cert, KindSystem)[0].Err)
+	l, err := systemStore{m}.layout()
+	must(t, err)
+
+	bundle, err := os.ReadFile(l.bundle)
+	must(t, err)
+	must(t, os.WriteFile(l.bundle, bytes.Replace(bundle, pemBytes(root.cert), nil, 1), 0o644))
+	if r := m.Status(ctx, root.cert, KindSystem)[0]; r.State != StateAbsent || !strings.Contains(r.Reason, l.anchors) {
+		t.Errorf("somebody took the root out of the bundle: %+v", r)
+	}
+	if r := m.Install(ctx, root.cert, KindSystem)[0]; r.Err != nil || r.State != StateTrusted {
+		t.Errorf("Install should put it back: %+v", r)
+	}
+
+	must(t, os.Remove(l.anchor(root.cert))) // as mkcert-like tools and people do
+	must(t, exec.CommandContext(ctx, "update-ca-certificates").Run())
+	if r := m.Status(ctx, root.cert, KindSystem)[0]; r.State != StateAbsent {
+		t.Errorf("somebody deleted the file: %+v", r)
+	}
+	must(t, m.Remove(ctx, root.cert, KindSystem)[0].Err)
+	same(t, empty, snapshot(t)) // the dangling links went too
+
+	byHand := filepath.Join(l.anchors, "by-hand.crt")
+	must(t, os.WriteFile(byHand, pemBytes(root.cert), 0o644))
+	must(t, exec.CommandContext(ctx, "update-ca-certificates").Run())
+	r := m.Remove(ctx, root.cert, KindSystem)[0]
+	if r.Err == nil || r.State != StateTrusted || !strings.Contains(r.Fix, byHand) {
+		t.Errorf("a root that somebody installed by hand is still trusted, and that must be said: %+v", r)
+	}
+}
+
+// accepts checks that programs using the system's default store do, or do not,
+// trust a leaf of the root.
+func accepts(t *testing.T, root testRoot, want bool) {
+	t.Helper()
+	leaf := filepath.Join(t.TempDir(), "leaf.pem")
+	must(t, os.WriteFile(leaf, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.leaf(t).Certificate[0]}), 0o600))
+	for _, args := range [][]string{
+		{"openssl", "verify", "-verify_hostname", "localhost", leaf},
+		{"curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", root.serve(t)},
+	} {
+		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no SSL_CERT_FILE, CURL_CA_BUNDLE …
+		out, err := cmd.CombinedOutput()
+		if got := err == nil; got != want {
+			t.Errorf("%s accepts: %t, want %t: %s", args[0], got, want, out)
+		}
+	}
+}
+
+// snapshot is the system store, entry for entry: mode and link target or
+// content. Java's keystore, a file with salts and dates in it, is listed.
+func snapshot(t *testing.T) map[string]string {
+	t.Helper()
+	entries := map[string]string{}
+	for _, dir := range []string{"/etc/ssl", "/usr/local/share/ca-certificates"} {
+		must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+			if err != nil || filepath.Base(path) == "cacerts" {
+				return err
+			}
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			entries[path] = info.Mode().String()
+			switch {
+			case info.Mode()&os.ModeSymlink != 0:
+				target, err := os.Readlink(path)
+				entries[path] += " -> " + target
+				return err
+			case info.Mode().IsRegular():
+				raw, err := os.ReadFile(path)
+				entries[path] += fmt.Sprintf(" %x", sha256.Sum256(raw))
+				return err
+			}
+			return nil
+		}))
+	}
+	if keytool, err := exec.LookPath("keytool"); err == nil {
+		out, err := exec.CommandContext(t.Context(), keytool, "-list", "-cacerts", "-storepass", "changeit").Output()
+		if err == nil {
+			lines := strings.Split(string(out), "\n")
+			slices.Sort(lines)
+			entries["java"] = strings.Join(lines, "\n")
+		}
+	}
+	return entries
+}
+
+func same(t *testing.T, want, got map[string]string) {
+	t.Helper()
+	for path := range want {
+		if got[path] != want[path] {
+			t.Errorf("%s was %q and is %q", path, want[path], got[path])
+		}
+	}
+	for path := range got {
+		if _, ok := want[path]; !ok {
+			t.Errorf("%s (%s) is left over", path, got[path])
+		}
+	}
+}
