@@ -54,6 +54,9 @@ type Authority struct {
 // Root returns the root certificate, the one that devices trust.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
+// Unconstrained tells whether the authority can speak for every name there is.
+func (a *Authority) Unconstrained() bool { return a.constraints.unconstrained }
+
 // Intermediate returns the certificate whose key signs the leaves.
 func (a *Authority) Intermediate() *x509.Certificate { return a.intermediate }
 

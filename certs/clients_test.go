@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -236,11 +237,15 @@ func TestWritePair(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certPath, keyPath, err := WritePair(dir, pair)
+		certPath, keyPath, err := WritePair(dir, pair, true)
 		if err != nil || certPath != filepath.Join(dir, "cert.pem") || keyPath != filepath.Join(dir, "key.pem") {
 			t.Fatalf("%s, %s, %v", certPath, keyPath, err)
 		}
 		last = pair
+	}
+	var exists *ExistsError
+	if _, _, err := WritePair(dir, last, false); !errors.As(err, &exists) || len(exists.Files) != 2 {
+		t.Errorf("onto files without replace: error %v", err)
 	}
 	loaded, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	if err != nil || len(loaded.Certificate) != 2 || !loaded.PrivateKey.(*ecdsa.PrivateKey).Equal(last.PrivateKey) {
@@ -270,7 +275,7 @@ func TestWritePairFails(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "key.pem", "full"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := WritePair(dir, pair); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "key.pem")) {
+	if _, _, err := WritePair(dir, pair, true); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "key.pem")) {
 		t.Errorf("onto a folder: error %v", err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
@@ -280,7 +285,7 @@ func TestWritePairFails(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := WritePair(file, pair); err == nil || !strings.Contains(err.Error(), "choose another folder") {
+	if _, _, err := WritePair(file, pair, false); err == nil || !strings.Contains(err.Error(), "choose another folder") {
 		t.Errorf("into a file: error %v", err)
 	}
 }
