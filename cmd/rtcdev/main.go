@@ -1,0 +1,178 @@
+// Command rtcdev takes a person from an empty folder to a WebRTC call between
+// real devices over HTTPS that those devices trust.
+//
+// This package only parses flags, makes one library call and prints what came
+// of it: a file for each command, main.go for what they share, ui.go for how
+// rtcdev talks to people. A command's constructor takes the function it runs,
+// so that its flags can be tested without running it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rtcdev/devserver"
+)
+
+// The exit codes, as `rtcdev --help` lists them.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitPortTaken   = 3
+	exitTrust       = 4
+	exitInterrupted = 130 // 128 + SIGINT, as shells count
+)
+
+func main() { os.Exit(run()) }
+
+// run is main, with the exit code as its result.
+func run() int {
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, started: time.Now()}
+	root := newRootCmd(a)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	a.reportError(err)
+	return exitCode(err)
+}
+
+// fault is an error with what a person can do about it.
+type fault struct {
+	err  error
+	next string // the next command or step
+	exit int
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// usage is a fault of the command line itself.
+func usage(next, format string, args ...any) error {
+	return &fault{fmt.Errorf(format, args...), next, exitUsage}
+}
+
+func exitCode(err error) int {
+	var f *fault
+	var taken *devserver.PortTakenError
+	var address *devserver.AddressError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &f) && f.exit != 0:
+		return f.exit
+	case errors.As(err, &taken), errors.As(err, &address):
+		return exitPortTaken
+	}
+	return exitFailed
+}
+
+// interruptible returns a context that ends with the first Ctrl-C or SIGTERM;
+// a second one kills the process as if there were no handler. Questions are
+// asked before it is called: at a prompt nothing has begun that needs an end.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// version is the module's version where the build recorded one.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
+
+const rootHelp = `rtcdev runs WebRTC pages on this machine over HTTPS that its browsers trust:
+the pages, their signaling and the certificates, from one program.
+
+  rtcdev serve               a video call in the browser, now
+  rtcdev init my-call        the same app as files of your own
+  rtcdev certs trust         no more warning pages (undo: rtcdev certs untrust)
+
+Settings come from flags, then RTCDEV_* variables (RTCDEV_PORT=9000), then
+rtcdev.yaml in the current folder (port: 9000). The local authority is kept in
+$RTCDEV_HOME, by default in your data folder.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 port or address taken ·
+4 trust missing or refused · 130 interrupted`
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "rtcdev",
+		Short:         "WebRTC on this machine, over HTTPS it trusts",
+		Long:          rootHelp,
+		Version:       version(),
+		SilenceErrors: true, // run reports them
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := applySettings(cmd.Flags(), os.LookupEnv, "."); err != nil {
+				return err
+			}
+			return a.setUp()
+		},
+	}
+	root.SetVersionTemplate("rtcdev {{.Version}}\n")
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(cmd.CommandPath()+" --help", "%w", err)
+	})
+	f := root.PersistentFlags()
+	f.BoolVar(&a.json, "json", false, "print results as JSON")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print what helps to find a fault")
+	f.BoolVar(&a.noColor, "no-color", false, "print without colours (also: NO_COLOR=1)")
+	f.BoolVar(&a.yes, "yes", false, "answer yes to every question")
+	root.AddCommand(
+		newInitCmd(a, a.initProject),
+		newCertsCmd(a),
+		newServeCmd(a, a.serve),
+		newVersionCmd(a),
+	)
+	for _, cmd := range root.Commands() {
+		argErrors(cmd)
+	}
+	return root
+}
+
+// argErrors makes wrong arguments a matter of usage, below cmd too.
+func argErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(cmd.CommandPath()+" --help", "%w", err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		argErrors(sub)
+	}
+}
+
+func newVersionCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.result(struct {
+				Version string `json:"version"`
+			}{version()}, "rtcdev %s\n", version())
+		},
+	}
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rtcdev/certs"
+	"rtcdev/certs/trust"
+	"rtcdev/devserver"
+	"rtcdev/templates"
+)
+
+type serveOptions struct {
+	dir        string
+	host       string
+	port       int
+	strictPort bool
+	open       bool
+	trust      string // "ask", "yes" or "no"
+	roomSize   int
+	allowHosts []string
+}
+
+const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
+A folder without index.html gets the built-in video call app.
+
+The server answers on this machine only; --host opens it to the local network.
+Stop it with Ctrl-C.`
+
+func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.Command {
+	o := serveOptions{dir: "."}
+	cmd := &cobra.Command{
+		Use:   "serve [dir]",
+		Short: "Serve a folder over HTTPS, with signaling",
+		Long:  serveHelp,
+		Example: `  rtcdev serve --open           open the call in a browser
+  rtcdev serve my-call          serve that folder
+  rtcdev serve --host           let phones and other computers in`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.dir = args[0]
+			}
+			switch o.trust {
+			case "ask", "yes", "no":
+			default:
+				return usage("rtcdev serve --trust=yes", "--trust is ask, yes or no, not %q", o.trust)
+			}
+			if a.yes && !cmd.Flags().Changed("trust") {
+				o.trust = "yes"
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.host, "host", "", "listen on all interfaces, or with --host=ADDR on that address")
+	f.Lookup("host").NoOptDefVal = devserver.AllInterfaces
+	f.IntVarP(&o.port, "port", "p", 8443, "`port` to listen on; 0 for any free one")
+	f.BoolVar(&o.strictPort, "strict-port", false, "fail when the port is taken, instead of using the next free one")
+	f.BoolVar(&o.open, "open", false, "open the room in a browser")
+	f.StringVar(&o.trust, "trust", "ask", "make this machine trust the local authority: `ask`, yes or no")
+	f.IntVar(&o.roomSize, "room-size", 2, "how many `peers` a room may have")
+	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
+	return cmd
+}
+
+// serve wires the authority, the built-in app and the server together.
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	ca, created, err := a.authority(nil, false)
+	if err != nil {
+		return err
+	}
+	for _, name := range o.allowHosts {
+		if err := ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
+			return fmt.Errorf("--allow-host: %w", err)
+		}
+	}
+	s := &servePrinter{app: a, options: o, ca: ca, created: created}
+	if err := s.settleTrust(ctx); err != nil {
+		return err
+	}
+	builtIn, err := templates.FS("call")
+	if err != nil {
+		return err
+	}
+	dir, err := authorityDir()
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	s.ctx = ctx
+	err = devserver.Run(ctx, devserver.Config{
+		Dir:        o.dir,
+		BuiltIn:    builtIn,
+		Host:       o.host,
+		Port:       o.port,
+		StrictPort: o.strictPort,
+		AllowHosts: o.allowHosts,
+		RoomSize:   o.roomSize,
+		TLS:        &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12},
+		Root:       ca.Root(),
+		Private:    []string{dir},
+		Version:    version(),
+		OnEvent:    s.event,
+		Log:        a.logger(),
+	})
+	return serveFault(err, o)
+}
+
+// serveFault adds the next step to what can keep the server from listening.
+func serveFault(err error, o serveOptions) error {
+	var taken *devserver.PortTakenError
+	var address *devserver.AddressError
+	switch {
+	case errors.As(err, &taken) && o.strictPort:
+		return &fault{err, fmt.Sprintf("stop it, or choose another: rtcdev serve --port %d", nextPort(o.port)), exitPortTaken}
+	case errors.As(err, &taken):
+		return &fault{err, "rtcdev serve --port 0", exitPortTaken}
+	case errors.As(err, &address):
+		return &fault{err, "rtcdev serve --host   (all addresses)", exitPortTaken}
+	}
+	return err
+}
+
+func nextPort(port int) int {
+	if port < 65535 {
+		return port + 1
+	}
+	return port - 1
+}
+
+// servePrinter is the first screen of serve and the lines below it.
+type servePrinter struct {
+	*app
+	ctx     context.Context // ends with the server
+	options serveOptions
+	ca      *certs.Authority
+	created bool
+
+	asked  time.Duration  // spent on the question of trust, not on starting
+	stores []trust.Result // nil until read
+}
+
+// settleTrust does what --trust says before the server starts, so that a
+// browser that it opens meets a certificate it trusts.
+func (s *servePrinter) settleTrust(ctx context.Context) error {
+	begin := time.Now()
+	defer func() { s.asked = time.Since(begin) }()
+	ask := s.options.trust == "ask" && s.interactive()
+	if s.options.trust != "yes" && !ask {
+		return nil
+	}
+	m, err := machine()
+	if err != nil {
+		return err
+	}
+	s.stores = m.Status(ctx, s.ca.Root())
+	if trust.Trusted(s.stores) {
+		return nil
+	}
+	if ask && (!canInstall(s.stores) || !s.askForTrust(s.ca, s.stores)) {
+		return nil // the first screen says how to do it later
+	}
+	s.note("Adding the local authority to what this machine trusts…\n")
+	done := m.Install(ctx, s.ca.Root())
+	s.stores = m.Status(ctx, s.ca.Root())
+	return s.trustOutcome(done)
+}
+
+// event prints what happens while the server runs.
+func (s *servePrinter) event(e devserver.Event) {
+	if s.json {
+		_ = s.app.event(e) // a closed stdout must not stop the call
+	}
+	switch e := e.(type) {
+	case devserver.Ready:
+		s.ready(e)
+	case devserver.PeerChange:
+		s.peerChange(e)
+	case devserver.Stopping:
+		s.note("\nStopping; peers are told.\n")
+	}
+}
+
+func (s *servePrinter) peerChange(e devserver.PeerChange) {
+	verb := "joined"
+	if e.Event != "peer-joined" {
+		verb = "left"
+	}
+	from, _, err := net.SplitHostPort(e.Addr)
+	if err != nil {
+		from = e.Addr
+	}
+	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", time.Now().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
+}
+
+// ready prints the first screen, then looks at the trust stores: that runs
+// other programs, and the server answers meanwhile.
+func (s *servePrinter) ready(r devserver.Ready) {
+	took := time.Since(s.started) - s.asked
+	if !s.json {
+		fmt.Fprintf(s.out, "%s  ready in %d ms\n\n", s.strong.Sprint("rtcdev "+r.Version), took.Milliseconds())
+		if r.Taken != nil {
+			fmt.Fprintf(s.out, "  %s, so this is port %d.\n\n", capital(r.Taken.Error()), r.Port)
+		}
+		for i, u := range r.URLs {
+			fmt.Fprintf(s.out, "  %-8s %s\n", []string{"Open", "Network"}[min(i, 1)], u)
+		}
+		fmt.Fprintf(s.out, "  %-8s %s\n", "Room", s.strong.Sprint(r.Room))
+		fmt.Fprintf(s.out, "  %-8s Open the room link in two tabs or windows: that is the call.\n", "")
+		fmt.Fprintf(s.out, "  %-8s %s\n", "Folder", s.folder(r))
+		if s.options.host != "" {
+			fmt.Fprintf(s.out, "  %-8s Everyone on your network who has a link can open these pages and join a room.\n", "Reach")
+		}
+	}
+	s.trustLine()
+	if !s.json {
+		fmt.Fprintf(s.out, "  %-8s Ctrl-C\n\n", "Stop")
+	}
+	if s.options.open {
+		openBrowser(r.Room, func(err error) {
+			s.note("No browser could be opened (%s). Open the link above yourself.\n", err)
+		})
+	}
+}
+
+func (s *servePrinter) folder(r devserver.Ready) string {
+	dir, err := filepath.Abs(s.options.dir)
+	if err != nil {
+		dir = s.options.dir
+	}
+	if r.BuiltIn {
+		return "the built-in call app, because " + dir + " has no index.html (make one: rtcdev init)"
+	}
+	return dir
+}
+
+// trustLine says whether the browsers here accept the certificate and, if not,
+// the exact command.
+func (s *servePrinter) trustLine() {
+	if s.stores == nil {
+		m, err := machine()
+		if err != nil {
+			s.note("Trust could not be checked: %s\n", err)
+			return
+		}
+		s.stores = m.Status(s.ctx, s.ca.Root())
+	}
+	trusted := trust.Trusted(s.stores)
+	if s.json {
+		_ = s.app.event(trustReport{Event: "trust", Trusted: trusted, Next: trustNext(trusted, s.stores), Stores: s.stores})
+		return
+	}
+	if trusted {
+		fmt.Fprintf(s.out, "  %-8s %s\n", "Trust", s.good.Sprint("browsers on this machine trust it"))
+		return
+	}
+	fmt.Fprintf(s.out, "  %-8s %s\n", "Trust", s.bad.Sprint("browsers on this machine will show a warning page"))
+	fmt.Fprintf(s.out, "  %-8s Fix it in another terminal, then restart the browser: %s\n", "", trustNext(trusted, s.stores))
+}
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
