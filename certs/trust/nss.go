@@ -205,8 +205,15 @@ func (s nssStore) create(ctx context.Context) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fault("ls -la "+quote(s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
 	}
-	_, err := s.run(ctx, "-N", "--empty-password")
+	unlock, err := lockDir(ctx, s.dir)
 	if err != nil {
+		return err
+	}
+	defer unlock()
+	if there, err := s.check(); there || err != nil {
+		return err // another process of ours was faster, and certutil -N would loop
+	}
+	if _, err = s.run(ctx, "-N", "--empty-password"); err != nil {
 		for _, name := range []string{"cert9.db", "key4.db", "pkcs11.txt"} {
 			os.Remove(filepath.Join(s.dir, name)) // half-made, and none of them was there before
 		}

@@ -37,6 +37,12 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 	if err != nil {
 		return fmt.Errorf("changing the system store: %w", err)
 	}
+	// Two of the distribution's tools at once would write into one new bundle.
+	unlock, err := lockDir(ctx, l.anchors)
+	if err != nil {
+		return fmt.Errorf("changing the system store: %w", err)
+	}
+	defer unlock()
 	truststore.SystemTrustFilename = filepath.Join(l.anchors, "%s"+l.ext)
 	truststore.SystemTrustCommand = append([]string{"timeout", fmt.Sprint(toolTimeout.Seconds()), tool}, l.args...)
 	if add {
