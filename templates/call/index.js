@@ -92,9 +92,12 @@ function receive(message) {
 function meet(peer, weCameLater) {
   remoteId = peer;
   polite = weCameLater;
-  // After a break of the signaling line the connection may have lived on: keep it.
-  // If only the other one starts anew, its offer will tell us: see negotiate().
-  if (!isConnected() || pc.signalingState !== "stable") startConnection();
+  // After a break of the signaling line the connection may have lived on: keep it,
+  // unless the break swallowed half a negotiation.
+  if (pc && pc.signalingState !== "stable") closeConnection();
+  // The one who came later makes the first offer. If it keeps silent, we do.
+  if (polite) isConnected() ? pc.restartIce() : startConnection();
+  else setTimeout(() => peer === remoteId && !pc && startConnection(), 2000);
 }
 
 function waitForSomeone(state) {
@@ -137,7 +140,9 @@ function startConnection() {
     if (state === "failed" && !remoteId) return waitForSomeone("left");
     page.showStatus(state);
     // "disconnected" often heals by itself, "failed" never: look for new candidates.
-    if (state === "failed") connection.restartIce();
+    // One side is enough, so the impolite one waits whether the other begins.
+    const restart = () => connection.connectionState === "failed" && connection.restartIce();
+    if (state === "failed") setTimeout(restart, polite ? 0 : 3000);
   };
 }
 
@@ -161,10 +166,12 @@ async function negotiate({ description, candidate }) {
   if (candidate) return pc?.addIceCandidate(candidate).catch(() => {});
 
   const isOffer = description.type === "offer";
-  if (isOffer && isFromNewConnection(description)) startConnection();
+  if (isFromNewConnection(description)) {
+    startConnection();
+    if (!isOffer) return; // an answer to what is gone: our new offer is on its way
+  }
   const collision = isOffer && (makingOffer || pc.signalingState !== "stable");
   if (collision && !polite) return;
-  if (!isOffer && pc?.signalingState !== "have-local-offer") return; // no longer asked
 
   const connection = pc;
   await connection.setRemoteDescription(description); // takes back our own offer if need be
