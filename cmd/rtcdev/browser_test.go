@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// tab is a page in a headless Chromium of its own, as another person's would be.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string // console errors and warnings, exceptions, failed loads
+}
+
+// watchPeerConnections lets a test see the page's peer connections, which the
+// page keeps to itself.
+const watchPeerConnections = `
+window.testPCs = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...args) { super(...args); testPCs.push(this); }
+};`
+
+// open starts Chromium for the account and shows url.
+func (a *account) open(url string) *tab {
+	a.t.Helper()
+	p := a.startBrowser()
+	if _, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: watchPeerConnections}); err != nil {
+		a.t.Fatal(err)
+	}
+	do(p, "opening "+url, chromedp.Navigate(url))
+	return p
+}
+
+// startBrowser starts Chromium with a fresh profile and a fake camera. There is
+// no flag that makes it accept a certificate.
+func (a *account) startBrowser() *tab {
+	a.t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(need(a.t, "chromium", "chromium")),
+		chromedp.NoInheritEnv,
+		chromedp.Env(a.env()...),
+		chromedp.UserDataDir(a.t.TempDir()),
+		chromedp.WindowSize(1280, 800),
+		chromedp.DisableGPU,
+		chromedp.Flag("use-fake-device-for-media-stream", true),
+		chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.WSURLReadTimeout(patience),
+	)
+	if os.Geteuid() == 0 { // Chromium's sandbox refuses root
+		options = append(options, chromedp.NoSandbox)
+	}
+	alloc, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	a.t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(alloc)
+	a.t.Cleanup(cancel)
+	// The browser lives as long as the context of the first action.
+	if _, err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil {
+		a.t.Fatalf("starting Chromium: %v", err)
+	}
+	p := &tab{t: a.t, ctx: ctx}
+	go p.listen(chromedp.Console(ctx))
+	return p
+}
+
+func (p *tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
+	for m, err := range messages {
+		if err != nil {
+			return // the browser has ended
+		}
+		switch m.Type {
+		case chromedp.ConsoleError, chromedp.ConsoleWarning, chromedp.ConsoleException:
+			p.mu.Lock()
+			p.problems = append(p.problems, fmt.Sprintf("%s: %s (%s:%d)", m.Type, m.Text, m.URL, m.Line+1))
+			p.mu.Unlock()
+		}
+	}
+}
+
+// do runs an action in the page within the test's patience.
+func do[T any](p *tab, what string, action chromedp.Action[T]) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		p.t.Fatalf("%s: %v; console: %q", what, err, p.trouble())
+	}
+	return value
+}
+
+// eval runs JavaScript in the page, awaits its promise, and returns its value.
+func eval[T any](p *tab, js string) T {
+	p.t.Helper()
+	return do(p, "evaluating "+js, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+}
+
+// wait waits until the JavaScript condition holds.
+func (p *tab) wait(condition string) {
+	p.t.Helper()
+	eventually(p.t, condition, func() error {
+		if eval[bool](p, "!!("+condition+")") {
+			return nil
+		}
+		return fmt.Errorf("not so; the page says %q; console: %q", eval[string](p, `document.body.innerText.slice(0, 300)`), p.trouble())
+	})
+}
+
+// framesDecoded counts the video frames of the live peer connections.
+func (p *tab) framesDecoded() int {
+	p.t.Helper()
+	return eval[int](p, `(async () => {
+		let n = 0;
+		for (const pc of testPCs.filter(pc => pc.connectionState === "connected"))
+			for (const s of (await pc.getStats()).values())
+				if (s.type === "inbound-rtp" && s.kind === "video") n += s.framesDecoded;
+		return n;
+	})()`)
+}
+
+// wantVideo checks that the remote picture is there and that it moves: frames
+// are decoded over two seconds.
+func (p *tab) wantVideo() {
+	p.t.Helper()
+	p.wait(`document.querySelector("#remoteVideo").videoWidth > 0`)
+	before := p.framesDecoded()
+	eval[bool](p, `new Promise(done => setTimeout(() => done(true), 2000))`)
+	if after := p.framesDecoded(); after < before+10 {
+		p.t.Errorf("%d frames decoded in two seconds (%d, then %d)", after-before, before, after)
+	}
+}
+
+// chat types a line into the chat of p and waits until it shows at other.
+func (p *tab) chat(other *tab, line string) {
+	p.t.Helper()
+	p.wait(`document.querySelector("#chatInput").matches(":enabled")`)
+	do(p, "typing into the chat", chromedp.SendKeys("#chatInput", line+"\r"))
+	other.wait(fmt.Sprintf(`document.querySelector("#chatLog").textContent.includes(%q)`, line))
+}
+
+func (p *tab) trouble() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.problems...)
+}
+
+// wantQuietConsole fails if the console has shown an error or a warning, apart
+// from those that contain one of the expected texts.
+func (p *tab) wantQuietConsole(expected ...string) {
+	p.t.Helper()
+next:
+	for _, problem := range p.trouble() {
+		for _, e := range expected {
+			if strings.Contains(problem, e) {
+				continue next
+			}
+		}
+		p.t.Errorf("console: %s", problem)
+	}
+}
+
+// screenshot writes what the page shows to a file.
+func (p *tab) screenshot(path string, width, height int64) {
+	p.t.Helper()
+	do(p, "resizing", chromedp.EmulateViewport(width, height))
+	png := do(p, "taking a screenshot", chromedp.CaptureScreenshot())
+	do(p, "resizing back", chromedp.ResetViewport())
+	if err := errors.Join(os.MkdirAll(*screenshots, 0o755), os.WriteFile(path, png, 0o644)); err != nil {
+		p.t.Fatal(err)
+	}
+}

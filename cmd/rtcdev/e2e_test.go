@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+var screenshots = flag.String("screenshots", "", "folder to write screenshots of the call to")
+
+// From `rtcdev init` to a call: the README's own commands, two browsers of an
+// account that was fresh before `certs trust`.
+func TestCallInAFolderOfInit(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	a.run(a.home, "init", "my-call", "--no-install")
+	s := a.serve(filepath.Join(a.home, "my-call"), "--port", "0")
+	if s.ready.BuiltIn {
+		t.Error("the folder of init is taken for an empty one")
+	}
+	first, second := call(a, s)
+	if *screenshots != "" {
+		first.screenshot(filepath.Join(*screenshots, "call.png"), 1280, 800)
+		second.screenshot(filepath.Join(*screenshots, "call-phone.png"), 390, 844)
+	}
+
+	third := a.open(s.ready.Room)
+	third.wait(`document.querySelector("#status").textContent.includes("full")`)
+	third.wantQuietConsole()
+
+	first.wantQuietConsole()
+	second.wantQuietConsole()
+	if took := s.interrupt(); took > 2*time.Second {
+		t.Errorf("the server took %v to stop during a call", took)
+	}
+}
+
+// call opens the room in two browsers and checks that it is a call.
+func call(a *account, s *server) (first, second *tab) {
+	a.t.Helper()
+	first = a.open(s.ready.Room)
+	s.event("peer-joined")
+	second = a.open(s.ready.Room)
+	s.event("peer-joined")
+	first.wantVideo()
+	second.wantVideo()
+	first.chat(second, "hello from the first")
+	second.chat(first, "안녕 from the second")
+	return first, second
+}
+
+// An empty folder becomes a call as well, and the call outlives its server: the
+// media goes on while there is none, and the pages find the next one.
+func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	dir := a.emptyFolder("empty")
+	s := a.serve(dir, "--port", "0")
+	if !s.ready.BuiltIn {
+		t.Error("the built-in app is not announced")
+	}
+	first, second := call(a, s)
+	first.wantQuietConsole()
+	second.wantQuietConsole()
+
+	s.kill()
+	first.wantVideo()
+	second.wantVideo()
+
+	s = a.serve(dir, "--port", port(s.ready.Port), "--strict-port")
+	s.event("peer-joined")
+	s.event("peer-joined")
+	first.wantVideo()
+	second.wantVideo()
+	for _, p := range []*tab{first, second} {
+		if n := eval[int](p, "testPCs.length"); n != 1 {
+			t.Errorf("the page made %d peer connections; the first one should have lived on", n)
+		}
+		p.wantQuietConsole("WebSocket") // the failed attempts meanwhile
+	}
+	first.chat(second, "still here")
+
+	// A reload of one side is a new call on the same link.
+	do(second, "reloading", chromedp.Reload())
+	s.event("peer-joined")
+	second.wantVideo()
+	first.wantVideo()
+	second.chat(first, "back again")
+}
+
+// Without trust the browser must refuse: else the tests above show nothing.
+func TestBrowserRefusesWithoutTrust(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	p := a.startBrowser()
+	if _, err := chromedp.Run(p.ctx, chromedp.Navigate(s.ready.URL)); err == nil || !strings.Contains(err.Error(), "ERR_CERT_AUTHORITY_INVALID") {
+		t.Errorf("opening the page ends with %v", err)
+	}
+}
+
+// webrtc-adapter is used when npm install has brought it.
+func TestAdapterIsUsedWhenInstalled(t *testing.T) {
+	need(t, "npm", "npm")
+	a := newAccount(t)
+	a.trust()
+	// npm's own settings (its registry among them) come from the real account.
+	npmrc, err := exec.Command("npm", "config", "get", "userconfig").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NPM_CONFIG_USERCONFIG", strings.TrimSpace(string(npmrc)))
+	cmd := a.command("rtcdev", "init", "my-call")
+	cmd.Env = append(os.Environ(), "HOME="+a.home)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	adapter, err := os.ReadFile(filepath.Join(a.home, "my-call", "adapter.js"))
+	if err != nil || len(adapter) < 10_000 {
+		t.Fatalf("adapter.js has %d bytes, %v", len(adapter), err)
+	}
+	s := a.serve(filepath.Join(a.home, "my-call"), "--port", "0")
+	p := a.open(s.ready.Room)
+	p.wait(`window.adapter && adapter.browserDetails.browser === "chrome"`)
+	s.event("peer-joined")
+	p.wantQuietConsole()
+}
+
+func TestHealthOverTheRealProgram(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	client := trustingClient(t, filepath.Join(a.home, ".local", "share", "rtcdev", "authority", "root.pem"))
+	for _, host := range []string{"localhost", "127.0.0.1", "app.localhost"} {
+		resp, err := client.Get(fmt.Sprintf("https://%s:%d/_rtcdev/health", host, s.ready.Port))
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", host, resp.Status)
+		}
+	}
+	if took := s.interrupt(); took > 2*time.Second {
+		t.Errorf("the server took %v to stop", took)
+	}
+}
+
+// trustingClient trusts the root in the file and nothing else.
+func trustingClient(t *testing.T, rootFile string) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(rootFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate in %s", rootFile)
+	}
+	tr := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			// Not every resolver knows RFC 6761 §6.3, names below localhost.
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		},
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Timeout: patience, Transport: tr}
+}
