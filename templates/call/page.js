@@ -6,6 +6,7 @@ import { text, translatePage } from "./messages.js";
 export const byId = (id) => document.getElementById(id);
 
 translatePage();
+openChat(false);
 
 // The state of the call in words, for eyes and for screen readers. style.css
 // looks at data-state: connected, connecting, waiting, …
@@ -24,7 +25,7 @@ export function showNote(name) {
 // the name of a text and what to do.
 export function showCard(title, lines, buttons = []) {
   byId("cardTitle").textContent = title;
-  byId("cardLines").replaceChildren(...lines.map((line) => withText("p", line)));
+  byId("cardLines").replaceChildren(...lines.map(withCode));
   byId("cardButtons").replaceChildren(
     ...buttons.map(([name, action]) => {
       const button = withText("button", text(name));
@@ -40,7 +41,8 @@ export function showCard(title, lines, buttons = []) {
 export function showCardFor(state, button) {
   showStatus(state);
   const lines = [text(`${state}.text`)];
-  if (state === "waiting" && location.hostname === "localhost") lines.push(text("waiting.localhost"));
+  const onlyHere = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  if (state === "waiting" && onlyHere) lines.push(text("waiting.localhost"));
   showCard(text(`${state}.title`), lines, [button]);
 }
 
@@ -106,7 +108,6 @@ export function showLocal(stream) {
   switches.video.disabled = !camera;
   const video = byId("localVideo");
   video.hidden = !camera;
-  video.classList.toggle("off", !camera?.enabled);
   if (video.srcObject !== stream) video.srcObject = stream;
 }
 
@@ -140,6 +141,14 @@ byId("hearButton").addEventListener("click", playRemote);
 function withText(tag, content) {
   const element = document.createElement(tag);
   element.textContent = content;
+  return element;
+}
+
+// A line of ours, in which `…` marks what is to be typed.
+function withCode(line) {
+  const element = withText("p", "");
+  const parts = line.split("`").map((part, i) => (i % 2 ? withText("code", part) : part));
+  element.append(...parts);
   return element;
 }
 
