@@ -124,9 +124,6 @@ func (s nssStore) Install(ctx context.Context, root *x509.Certificate) error {
 		return fault(fmt.Sprintf("certutil -D -d %s -n %s", quote("sql:"+s.dir), quote(e.nick)),
 			"adding the root to %s: %w", s.dir, ErrNameTaken)
 	}
-	if err := s.hasPassword(ctx); err != nil {
-		return err
-	}
 	return s.add(ctx, root, e)
 }
 
@@ -148,8 +145,9 @@ func (s nssStore) add(ctx context.Context, root *x509.Certificate, e entry) erro
 	// "C,,": a trusted authority for TLS servers, and for nothing else.
 	_, err = s.run(ctx, "-A", "-n", nick, "-t", "C,,", "-i", file.Name())
 	if err != nil && !e.ours {
-		// certutil adds first and sets the trust second: take back a half-made
-		// entry even when ctx has ended. The first error is the one to report.
+		// certutil adds first and sets the trust second, which a master password
+		// stops: take the half-made entry back, even when ctx has ended. The
+		// first error is the one to report.
 		_, _ = s.run(context.WithoutCancel(ctx), "-D", "-n", nick)
 	}
 	return err
@@ -291,8 +289,7 @@ func (s nssStore) holds(ctx context.Context, nick string, root *x509.Certificate
 }
 
 // hasPassword returns an ErrPassword fault when the database has a master
-// password. It must be asked first: certutil adds the certificate, and only
-// then fails to set its trust.
+// password, and other errors only when certutil could not answer at all.
 func (s nssStore) hasPassword(ctx context.Context) error {
 	_, err := s.run(ctx, "-K")
 	if errors.Is(err, ErrPassword) || errors.Is(err, ErrTimeout) || ctx.Err() != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func TestNSSWhichDatabases(t *testing.T) {
 					if r.Changed != (r.Note != "") {
 						t.Errorf("a changed store needs a note to restart the browser: %+v", r)
 					}
+				}
+				if old, current := byName(t, results, oldName), byName(t, results, currentName); old.Browser == current.Browser {
+					t.Errorf("Chromium reads exactly one of them: %+v", results)
 				}
 				if !Trusted(results) || !Trusted(m.Status(ctx, root)) {
 					t.Errorf("not trusted after Install: %+v", results)
@@ -234,7 +238,11 @@ func TestNSSFaults(t *testing.T) {
 			if r := byName(t, m.Status(ctx, root), oldName); r.State != test.state || r.Reason == "" {
 				t.Errorf("Status: want %s: %+v", test.state, r)
 			}
+			start := time.Now()
 			results := m.Install(ctx, root, KindNSS)
+			if took := time.Since(start); took > 15*time.Second {
+				t.Errorf("Install took %s", took)
+			}
 			r := byName(t, results, oldName)
 			if !errors.Is(r.Err, test.want) || r.State != test.state || r.Changed || r.Fix == "" {
 				t.Errorf("Install: want %v: %+v", test.want, r)
@@ -285,6 +293,9 @@ func TestNSSInstallTellsTheTruth(t *testing.T) {
 	m, root := testMachine(t), newRoot(t).cert
 	real := m.Run
 	m.Run = func(ctx context.Context, program string, args ...string) ([]byte, []byte, error) {
+		if !slices.Contains(args, "-f") { // an empty password file
+			t.Errorf("certutil %v would ask for a password on the terminal", args)
+		}
 		if args[0] == "-A" {
 			return nil, nil, nil
 		}

@@ -80,9 +80,16 @@ func systemStoreRoundTrip(t *testing.T) {
 	empty := snapshot(t)
 	accepts(t, one, false)
 
+	mask := syscall.Umask(0o077) // a strict account's: others must be able to read the root all the same
 	r := m.Install(ctx, one.cert, KindSystem)[0]
+	syscall.Umask(mask)
 	if r.Err != nil || r.State != StateTrusted || !r.Changed {
 		t.Fatalf("Install: %+v", r)
+	}
+	l, err := systemStore{m}.layout()
+	must(t, err)
+	if info, err := os.Stat(l.anchor(one.cert)); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%s: mode %v, error %v", l.anchor(one.cert), info.Mode(), err)
 	}
 	accepts(t, one, true)
 	accepts(t, two, false)
@@ -221,5 +228,44 @@ func same(t *testing.T, want, got map[string]string) {
 		if _, ok := want[path]; !ok {
 			t.Errorf("%s (%s) is left over", path, got[path])
 		}
+	}
+}
+
+// TestCleanClosesTheGap uses a folder of our own: which number openssl rehash
+// gives to which of two roots is chance.
+func TestCleanClosesTheGap(t *testing.T) {
+	m, root := testMachine(t), newRoot(t).cert
+	fakeStore(t, &m, layouts()[1])
+	s := systemStore{m}
+	l, err := s.layout()
+	must(t, err)
+	link := strings.TrimSuffix(filepath.Base(l.anchor(root)), ".crt") + ".pem"
+	heard := filepath.Join(t.TempDir(), "heard")
+	must(t, os.MkdirAll(l.hooks, 0o755))
+	must(t, os.WriteFile(filepath.Join(l.hooks, "good"), []byte("#!/bin/sh\ncat >"+heard+"\n"), 0o755))
+	must(t, os.WriteFile(filepath.Join(l.hooks, "old.dpkg-old"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	for name, target := range map[string]string{
+		link: l.anchor(root), "aa.0": "before.pem", "aa.1": link, "aa.2": "after.pem", "aa.3": "last.pem", "bb.0": "other.pem", "gone.pem": "/no/such/file",
+	} {
+		must(t, os.Symlink(target, filepath.Join(l.links, name)))
+	}
+	if r := m.Remove(t.Context(), root, KindSystem)[0]; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	want := map[string]string{"aa.0": "before.pem", "aa.1": "after.pem", "aa.2": "last.pem", "bb.0": "other.pem", "gone.pem": "/no/such/file"}
+	got := map[string]string{}
+	entries, err := os.ReadDir(l.links)
+	must(t, err)
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(l.links, e.Name())); err == nil {
+			got[e.Name()] = target
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the links are %v, want %v", got, want)
+	}
+	told, err := os.ReadFile(heard)
+	if must(t, err); string(told) != "-"+filepath.Join(l.links, link)+"\n" {
+		t.Errorf("the hook heard %q", told)
 	}
 }
