@@ -26,7 +26,7 @@ const publicTLDs = " " +
 	"education email energy engineer engineering enterprises epson equipment esq events exchange expert express " +
 	"family fan fans farm fashion fast feedback film final finance fire fish fit fitness flickr flowers fly foo " +
 	"food football forex forum foundation fox free fujitsu fun fund furniture fyi gallery game games garden gay " +
-	"gift gifts give glass gold golf google gov graphics green group guide guitars guru hair hangout health " +
+	"gift gifts glass gold golf google gov graphics green group guide guitars guru hair hangout health " +
 	"healthcare help here hitachi hiv hockey holdings holiday homes horse hospital host hosting hot hotels house " +
 	"how hyundai ibm ice icu inc info ink institute insurance int international jaguar java jeep jobs joy juniper " +
 	"kia kids kim kindle kitchen kiwi land law lawyer legal lego lexus lgbt life lighting like limited link live " +
