@@ -5,9 +5,9 @@
 // store is read back, and a change that does not show is an error. One store's
 // failure never stops the others and never looks like success.
 //
-// The package never prints, never prompts, never calls sudo and never waits
-// for ever: each outside command has a closed stdin and a time limit. What it
-// touches is decided by the caller, who shows it and asks first.
+// The package never prints, never prompts, never uses sudo to become root and
+// never waits for ever: each outside command has an empty stdin and a time
+// limit. What it touches is decided by the caller, who shows it and asks first.
 //
 // Limits of this form: the Linux system store and the NSS databases that
 // Chromium and Chrome read. An NSS database created here is left in place,
@@ -53,6 +53,7 @@ type Fault struct {
 	Fix string // the next command or step; empty when there is none
 }
 
+// Error says what failed and why, without the fix.
 func (f *Fault) Error() string { return f.Err.Error() }
 
 // Unwrap returns the underlying error.
