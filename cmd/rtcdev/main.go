@@ -143,9 +143,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newServeCmd(a, a.serve),
 		newVersionCmd(a),
 	)
-	for _, cmd := range root.Commands() {
-		argErrors(cmd)
-	}
+	argErrors(root)
 	return root
 }
 

@@ -257,7 +257,7 @@ func (s *servePrinter) trustLine() {
 	}
 	trusted := trust.Trusted(s.stores)
 	if s.json {
-		_ = s.app.event(trustReport{Event: "trust", Trusted: trusted, Next: trustNext(trusted, s.stores), Stores: s.stores})
+		_ = s.app.event(trustReport{Event: "trust", Trusted: trusted, Next: trustNext(trusted, s.stores), Stores: storeReports(s.stores)})
 		return
 	}
 	if trusted {

@@ -17,11 +17,29 @@ import (
 // trustReport is what trust, untrust and status print with --json, and serve
 // as its second event.
 type trustReport struct {
-	Event       string         `json:"event,omitempty"`
-	Fingerprint string         `json:"rootFingerprint,omitempty"`
-	Trusted     bool           `json:"trusted"` // by the browsers of this account
-	Next        string         `json:"next,omitempty"`
-	Stores      []trust.Result `json:"stores"`
+	Event       string        `json:"event,omitempty"`
+	Fingerprint string        `json:"rootFingerprint,omitempty"`
+	Trusted     bool          `json:"trusted"` // by the browsers of this account
+	Next        string        `json:"next,omitempty"`
+	Stores      []storeReport `json:"stores"`
+}
+
+// storeReport adds a store's error as text, which JSON would leave out.
+type storeReport struct {
+	trust.Result
+	Error string `json:"error,omitempty"`
+}
+
+func storeReports(stores []trust.Result) []storeReport {
+	reports := make([]storeReport, len(stores))
+	for i, r := range stores {
+		reports[i].Result = r
+		if r.Err != nil {
+			reports[i].Error = r.Err.Error()
+			reports[i].Fix = nextStep(r.Err)
+		}
+	}
+	return reports
 }
 
 func newTrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.Command {
@@ -118,7 +136,7 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 func (a *app) untrust(ctx context.Context, kinds []string) error {
 	ca, err := existingAuthority()
 	if errors.Is(err, certs.ErrNoAuthority) {
-		return a.result(trustReport{Stores: []trust.Result{}}, "There is no local authority, so there is nothing to undo.\n")
+		return a.result(trustReport{Stores: []storeReport{}}, "There is no local authority, so there is nothing to undo.\n")
 	}
 	if err != nil {
 		return err
@@ -187,7 +205,7 @@ func (a *app) askForTrust(ca *certs.Authority, stores []trust.Result) bool {
 func (a *app) printStores(ca *certs.Authority, stores []trust.Result, wanted bool) error {
 	trusted := trust.Trusted(stores)
 	if a.json {
-		r := trustReport{Fingerprint: ca.Fingerprint(), Trusted: trusted, Stores: stores}
+		r := trustReport{Fingerprint: ca.Fingerprint(), Trusted: trusted, Stores: storeReports(stores)}
 		if wanted {
 			r.Next = trustNext(trusted, stores)
 		}

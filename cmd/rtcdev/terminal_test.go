@@ -1,0 +1,177 @@
+//go:build linux
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+)
+
+// nobody is the unprivileged account of every Linux.
+const nobody = 65534
+
+// newPerson is an account without root's rights, so that `certs trust` and
+// `serve` touch its own stores only, never those of the machine that runs the
+// tests.
+func newPerson(t *testing.T) (a *account, program string) {
+	t.Helper()
+	home, err := os.MkdirTemp("", "rtcdev-home-") // t.TempDir is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	installed, err := exec.LookPath("rtcdev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(installed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(home, "rtcdev")
+	if err := os.WriteFile(program, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(home, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &account{t: t, home: home}, program
+}
+
+// asNobody drops root's rights for cmd.
+func asNobody(cmd *exec.Cmd) {
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+}
+
+// terminal is a program that runs on a terminal of its own.
+type terminal struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	tty    *os.File
+	screen syncBuffer
+	ended  chan error
+}
+
+func (a *account) onTerminal(program string, args ...string) *terminal {
+	a.t.Helper()
+	term := &terminal{t: a.t, cmd: a.command(program, args...), ended: make(chan error, 1)}
+	term.cmd.Env = append(term.cmd.Env, "TERM=xterm")
+	asNobody(term.cmd)
+	tty, err := pty.Start(term.cmd)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	term.tty = tty
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, _ = io.Copy(&term.screen, tty) // ends with an error when the program does
+	}()
+	go func() {
+		err := term.cmd.Wait()
+		<-copied
+		term.ended <- err
+	}()
+	a.t.Cleanup(func() {
+		_ = term.cmd.Process.Kill() // an error means that it has ended
+		tty.Close()
+	})
+	return term
+}
+
+// see waits until the screen shows the pattern and returns its first group.
+func (term *terminal) see(pattern string) string {
+	term.t.Helper()
+	re := regexp.MustCompile(pattern)
+	var found []string
+	eventually(term.t, "the screen shows "+pattern, func() error {
+		if found = re.FindStringSubmatch(term.screen.String()); found == nil {
+			return &screenError{term.screen.String()}
+		}
+		return nil
+	})
+	return found[len(found)-1]
+}
+
+type screenError struct{ text string }
+
+func (e *screenError) Error() string { return "it shows:\n" + e.text }
+
+func (term *terminal) typeKeys(keys string) {
+	term.t.Helper()
+	if _, err := term.tty.WriteString(keys); err != nil {
+		term.t.Fatal(err)
+	}
+}
+
+// On a fresh account: one command, one "y", no warning page.
+func TestFirstServeOnATerminal(t *testing.T) {
+	need(t, "certutil", "libnss3-tools")
+	a, program := newPerson(t)
+
+	refused := a.onTerminal(program, "serve", "--port", "0")
+	refused.see(`Trust it on this machine\? \[y/N\] $`)
+	refused.typeKeys("\r") // Enter alone is no yes
+	refused.see("will show a warning page")
+	refused.see(`rtcdev certs trust`)
+	refused.typeKeys("\x03")
+	if err := <-refused.ended; err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, &refused.screen)
+	}
+	if entries, err := filepath.Glob(filepath.Join(a.home, ".pki", "*")); err != nil || entries != nil {
+		t.Errorf("without a y there is %v, %v", entries, err)
+	}
+
+	term := a.onTerminal(program, "serve", "--port", "0")
+	term.see(`([0-9A-F]{2}:){31}`)
+	term.see(`Trust it on this machine\? \[y/N\] $`)
+	term.typeKeys("y\r")
+	term.see("browsers on this machine trust it")
+	room := term.see(`(https://localhost:\d+/\?room=lobby)`)
+	p := a.open(room)
+	p.wait(`document.querySelector("#localVideo").videoWidth > 0`)
+	p.wantQuietConsole()
+	term.see(`joined room "lobby" from (127\.0\.0\.1|::1) \(1 of 2\)`)
+	term.typeKeys("\x03")
+	if err := <-term.ended; err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, &term.screen)
+	}
+	term.see("Stopping")
+
+	again := a.onTerminal(program, "serve", "--port", "0")
+	again.see("browsers on this machine trust it")
+	if strings.Contains(again.screen.String(), "[y/N]") {
+		t.Error("it asks again")
+	}
+	again.typeKeys("\x03")
+	<-again.ended
+
+	undo := a.command(program, "certs", "untrust")
+	asNobody(undo)
+	if out, err := undo.CombinedOutput(); err != nil {
+		t.Errorf("untrust: %v\n%s", err, out)
+	}
+	checkUntrusted(t, a, program)
+}
+
+func checkUntrusted(t *testing.T, a *account, program string) {
+	t.Helper()
+	status := a.command(program, "certs", "status", "--json")
+	asNobody(status)
+	out, err := status.Output()
+	if err != nil || !strings.Contains(string(out), `"trusted":false`) {
+		t.Errorf("after untrust: %s, %v", out, err)
+	}
+}
