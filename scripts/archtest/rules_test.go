@@ -1,0 +1,105 @@
+package archtest
+
+// A new package is first a new row here and in DESIGN §1. A row says which of
+// our packages it may import; its tests keep to the same.
+var rows = map[string][]string{
+	"certs":                         {},
+	"certs/trust":                   {},
+	"cmd/rtcdev":                    {anyLibrary},
+	"devserver":                     {"devserver/signaling"},
+	"devserver/signaling":           {},
+	"scripts/archtest":              {},
+	"templates":                     {},
+}
+
+// anyLibrary stands for every package that is not below cmd or scripts.
+const anyLibrary = "*"
+
+// islands never import each other, whatever a row says.
+var islands = []string{"certs", "devserver", "templates"}
+
+// A home is where a library may be imported. A path covers what is below it.
+type home struct {
+	packages []string
+	testOnly bool // in _test.go files and below scripts, anywhere
+}
+
+var homes = map[string]home{
+	"github.com/caddyserver/certmagic": {packages: []string{"certs/acmecert"}},
+	"github.com/fatih/color":           {packages: []string{"cmd/rtcdev"}},
+	"github.com/fsnotify/fsnotify":     {packages: []string{"devserver"}},
+	"github.com/gorilla/websocket": {packages: []string{"devserver/signaling", "devserver/signaling/socketio",
+		"devserver/signaling/peerjs"}, testOnly: true},
+	"github.com/mholt/acmez":             {packages: []string{"certs/acmecert"}},
+	"github.com/pion/mdns":               {packages: []string{"devserver/lan"}},
+	"github.com/pion/turn":               {packages: []string{"devserver/relay"}},
+	"github.com/pion/webrtc":             {packages: []string{"devserver/peer"}},
+	"github.com/smallstep/truststore":    {packages: []string{"certs/trust"}},
+	"github.com/spf13/cobra":             {packages: []string{"cmd/rtcdev"}},
+	"github.com/spf13/pflag":             {packages: []string{"cmd/rtcdev"}},
+	"go.yaml.in/yaml/v3":                 {packages: []string{"cmd/rtcdev"}},
+	"golang.org/x/term":                  {packages: []string{"cmd/rtcdev"}},
+	"software.sslmate.com/src/go-pkcs12": {packages: []string{"certs"}},
+	"github.com/chromedp/cdproto":        {testOnly: true},
+	"github.com/chromedp/chromedp":       {testOnly: true},
+	"github.com/creack/pty":              {testOnly: true},
+	"github.com/rogpeppe/go-internal":    {testOnly: true},
+	"go.uber.org/goleak":                 {testOnly: true},
+}
+
+// drawers are names that say nothing about what is inside.
+var drawers = []string{"util", "utils", "common", "helper", "helpers", "shared", "pkg", "misc", "lib"}
+
+// takenNames are packages of pion and golang.org/x that a file here may import;
+// those of the standard library are asked of the go command.
+var takenNames = []string{
+	"acme", "acmez", "autocert", "datachannel", "dtls", "ice", "interceptor", "logging", "mdns", "oauth2", "proxy",
+	"rtcp", "rtp", "sctp", "sdp", "srtp", "stun", "term", "transport", "turn", "webrtc", "websocket",
+}
+
+// topLevel is everything that may be in the repository's root, besides what
+// .gitignore names.
+var topLevel = []string{
+	"cmd", "certs", "devserver", "templates", "scripts", "go.mod", "go.sum", "README.md",
+	"LICENSE", "CHANGELOG.md", "README.ko.md",
+	".ci", ".git", ".gitattributes", ".gitignore", ".golangci.yml", ".goreleaser.yaml",
+}
+
+// A pin limits a module's version, or refuses the module altogether.
+type pin struct {
+	module string
+	only   []string // these versions and no other
+	max    string   // this one or an older one
+	reason string
+}
+
+var pins = []pin{
+	{module: "github.com/pion/webrtc/v4", only: []string{"v4.2.20"}, reason: "above it a dependency is refused by the module proxy"},
+	{module: "github.com/pion/turn/v5", only: []string{"v5.1.1", "v5.1.2"}, reason: "above it a dependency is refused by the module proxy"},
+	{module: "github.com/zmap/zlint/v3", max: "v3.6.1", reason: "newer ones are refused by the module proxy"},
+	{module: "golang.org/x/vuln", max: "v1.8.0", reason: "newer ones are refused by the module proxy"},
+	{module: "github.com/grandcat/zeroconf", reason: "refused by the module proxy; pion/mdns answers for mDNS"},
+	{module: "github.com/libp2p/zeroconf", reason: "refused by the module proxy; pion/mdns answers for mDNS"},
+	{module: "github.com/brutella/dnssd", reason: "refused by the module proxy; pion/mdns answers for mDNS"},
+	{module: "github.com/Xuanwo/go-locale", reason: "refused by the module proxy; the environment says the language"},
+	{module: "github.com/jsha/minica", reason: "refused by the module proxy; package certs is the authority"},
+}
+
+// An allowance excuses what a rule found in one place. One that excuses nothing
+// is itself a finding, so that the list stays as short as it can be.
+type allowance struct {
+	rule   string
+	where  string // file:name, the name of the function or variable around it
+	reason string
+}
+
+var allowances = []allowance{
+	{ruleExit, "cmd/rtcdev/main.go:main", "the one place where the program ends"},
+	{ruleSleep, "cmd/rtcdev/process_test.go:eventually", "asks again until a deadline, about what tells nobody when it changes"},
+	{ruleInsecure, "scripts/archtest/code_test.go:insecureWords", "the words of the rule"},
+	{ruleInsecure, "scripts/archtest/code_test.go:TestCheckBans", "shows that the rule finds them"},
+	{ruleVar, "certs/trust/system_linux.go:hookName", "compiled once, never changed"},
+	{ruleVar, "certs/trust/nss.go:listLine", "compiled once, never changed"},
+	{rulePanic, "devserver/signaling/message.go:closeCode", "a code that our own switch does not know is a fault in this file"},
+	{rulePanic, "devserver/signaling/message.go:encode", "our own structs of strings and valid JSON always encode"},
+}
