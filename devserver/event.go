@@ -12,15 +12,15 @@ type Event interface{ event() }
 
 // Ready says that the server answers.
 type Ready struct {
-	Event  string   `json:"event"` // "ready"
-	URL    string   `json:"url"`   // the one to open on this machine
-	URLs   []string `json:"urls"`  // all of them, URL first
-	Room   string   `json:"room"`  // URL with the default room
-	Port   int      `json:"port"`
-	Signal string   `json:"signal"` // the WebSocket address
+	Event   string   `json:"event"` // "ready"
+	URL     string   `json:"url"`   // the one to open on this machine
+	URLs    []string `json:"urls"`  // all of them, URL first
+	Port    int      `json:"port"`
+	Signal  string   `json:"signal"` // the WebSocket address
+	Version string   `json:"version"`
+	Room    string   `json:"room"` // URL with the default room
 	// BuiltIn tells that the folder has no index.html.
-	BuiltIn bool   `json:"builtIn"`
-	Version string `json:"version"`
+	BuiltIn bool `json:"builtIn"`
 	// Taken is set when the port asked for was not free.
 	Taken *PortTakenError `json:"taken,omitempty"`
 }

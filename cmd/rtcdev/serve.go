@@ -171,9 +171,13 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 		return nil // the first screen says how to do it later
 	}
 	s.note("Adding the local authority to what this machine trusts…\n")
-	done := m.Install(ctx, s.ca.Root())
+	err = trustOutcome(m.Install(ctx, s.ca.Root()))
 	s.stores = m.Status(ctx, s.ca.Root())
-	return s.trustOutcome(done)
+	if ask && err != nil { // somebody is there to read it, and wants the server all the same
+		s.reportError(err)
+		return nil
+	}
+	return err
 }
 
 // event prints what happens while the server runs.

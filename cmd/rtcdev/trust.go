@@ -129,7 +129,7 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if err := a.printStores(ca, done, true); err != nil {
 		return err
 	}
-	return a.trustOutcome(done)
+	return trustOutcome(done)
 }
 
 // untrust removes the authority from every store.
@@ -260,8 +260,8 @@ func trustNext(trusted bool, stores []trust.Result) string {
 
 // trustOutcome is the error of a command that was to make stores trust the
 // authority.
-func (a *app) trustOutcome(done []trust.Result) error {
-	return failures(done, "making this machine trust the authority: ")
+func trustOutcome(done []trust.Result) error {
+	return failures(done, "adding the authority to")
 }
 
 // failures turns the stores that are not as asked into one error.
@@ -279,5 +279,5 @@ func failures(done []trust.Result, doing string) error {
 	if names == nil {
 		return nil
 	}
-	return &fault{fmt.Errorf("%s %s failed", strings.TrimSuffix(doing, ": "), strings.Join(names, ", ")), next, exitTrust}
+	return &fault{fmt.Errorf("%s these stores failed: %s", doing, strings.Join(names, ", ")), next, exitTrust}
 }
