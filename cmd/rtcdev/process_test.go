@@ -209,3 +209,8 @@ func (a *account) emptyFolder(name string) string {
 }
 
 func port(n int) string { return fmt.Sprint(n) }
+
+// screenError is what a program shows instead of what was waited for.
+type screenError struct{ text string }
+
+func (e *screenError) Error() string { return "it shows:\n" + e.text }

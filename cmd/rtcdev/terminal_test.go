@@ -105,10 +105,6 @@ func (term *terminal) see(pattern string) string {
 	return found[len(found)-1]
 }
 
-type screenError struct{ text string }
-
-func (e *screenError) Error() string { return "it shows:\n" + e.text }
-
 func (term *terminal) typeKeys(keys string) {
 	term.t.Helper()
 	if _, err := term.tty.WriteString(keys); err != nil {
