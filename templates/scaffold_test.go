@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -299,95 +298,5 @@ func TestScaffoldForce(t *testing.T) {
 	checkWritten(t, dir, Options{}, r)
 	if data, err := os.ReadFile(filepath.Join(top, "outside")); err != nil || string(data) != "mine" {
 		t.Errorf("the file behind the link is %q, %v", data, err)
-	}
-}
-
-// countdown is a context that is cancelled at the n-th look at it.
-type countdown struct {
-	context.Context
-	n int
-}
-
-func (c *countdown) Err() error {
-	if c.n--; c.n < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
-// Stopped at any step, Scaffold must put everything back.
-func TestScaffoldUndoesEveryStep(t *testing.T) {
-	prepares := map[string]func(t *testing.T, top string) string{
-		"new":     func(t *testing.T, top string) string { return filepath.Join(top, "a", "b", "c") },
-		"replace": prepareReplace,
-	}
-	for name, prepare := range prepares {
-		t.Run(name, func(t *testing.T) {
-			for n := 0; ; n++ {
-				top := t.TempDir()
-				dir := prepare(t, top)
-				before := snapshot(t, top)
-				ctx := &countdown{t.Context(), n}
-				_, err := Scaffold(ctx, dir, Options{Force: true})
-				if err == nil {
-					if n < 10 {
-						t.Fatalf("done after only %d steps", n)
-					}
-					return
-				}
-				if !errors.Is(err, context.Canceled) {
-					t.Fatalf("step %d: %v", n, err)
-				}
-				if after := snapshot(t, top); !reflect.DeepEqual(after, before) {
-					t.Fatalf("step %d left %q, was %q", n, after, before)
-				}
-			}
-		})
-	}
-}
-
-func TestMoveToReplacesNothing(t *testing.T) {
-	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "new"), "new")
-	mustWrite(t, filepath.Join(dir, "mine"), "mine")
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	if err := moveTo(root, "new", "mine"); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("got %v", err)
-	}
-	if data, _ := os.ReadFile(filepath.Join(dir, "mine")); string(data) != "mine" {
-		t.Errorf("replaced by %q", data)
-	}
-}
-
-// Subfolders come with the next templates; the rules for them are fixed here.
-func TestCheckTargetsInSubfolders(t *testing.T) {
-	dir := t.TempDir()
-	files := []File{{Path: "a/x"}, {Path: "b/x"}, {Path: "c/d/x"}, {Path: "e/x"}}
-	mustMkdir(t, filepath.Join(dir, "a"))
-	mustWrite(t, filepath.Join(dir, "a", "x"), "mine")
-	mustWrite(t, filepath.Join(dir, "b"), "a file where a folder must be")
-	mustSymlink(t, t.TempDir(), filepath.Join(dir, "e"))
-
-	var exists *ExistsError
-	_, err := checkTargets(dir, files, false)
-	if !errors.As(err, &exists) || !reflect.DeepEqual(exists.Files, []string{"a/x", "b", "e"}) {
-		t.Errorf("without force: %v", err)
-	}
-	if _, err := checkTargets(dir, files, true); !errors.Is(err, ErrNotReplaceable) {
-		t.Errorf("with force: %v", err)
-	}
-	replaced, err := checkTargets(dir, []File{{Path: "a/x"}, {Path: "c/d/x"}}, true)
-	if err != nil || !reflect.DeepEqual(replaced, []string{"a/x"}) {
-		t.Errorf("with force and no obstacle: %q, %v", replaced, err)
-	}
-	if err := write(t.Context(), dir, nil, []File{{Path: "c/d/x"}, {Path: "a/y"}}, nil); err != nil {
-		t.Errorf("writing to subfolders: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "c", "d", "x")); err != nil {
-		t.Error(err)
 	}
 }

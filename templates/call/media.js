@@ -3,17 +3,11 @@
 // MediaFailure with a code, and messages.js has the words for each code.
 
 export class MediaFailure extends Error {
-  constructor(code, values = {}) {
+  constructor(code, values = {}, fallback = { audio: true }) {
     super(`${code}: ${values.message ?? ""}`);
     this.code = code; // the middle of the text names "failure.….what"
     this.values = values; // what the texts put in place of {…}
-  }
-
-  // What is still worth asking for when the person goes on after this failure.
-  get fallback() {
-    if (this.code === "noMicrophone") return { video: true };
-    if (["noDevice", "insecure", "unsupported"].includes(this.code)) return null;
-    return { audio: true };
+    this.fallback = fallback; // what to ask for when the person goes on; null: nothing
   }
 }
 
@@ -22,24 +16,32 @@ export class MediaFailure extends Error {
 // unseen question and call onUnanswered.
 export async function openMedia(constraints, onUnanswered) {
   if (!navigator.mediaDevices?.getUserMedia) {
-    if (isSecureContext) throw new MediaFailure("unsupported");
+    if (isSecureContext) throw new MediaFailure("unsupported", {}, null);
     // A page without https has no navigator.mediaDevices at all.
     const address = `https://${location.host}${location.pathname}${location.search}`;
-    throw new MediaFailure("insecure", { address, scheme: location.protocol.slice(0, -1) });
+    const scheme = location.protocol.slice(0, -1);
+    throw new MediaFailure("insecure", { address, scheme }, null);
   }
   let waiting = true;
   const timer = setTimeout(async () => {
     const unanswered = (await permission()) !== "granted"; // else the device is just slow
     if (unanswered && waiting) onUnanswered();
   }, 8000);
+  let stream;
   try {
-    return await navigator.mediaDevices.getUserMedia(constraints);
+    stream = await navigator.mediaDevices.getUserMedia(constraints);
   } catch (error) {
     throw await explain(error);
   } finally {
     waiting = false;
     clearTimeout(timer);
   }
+  // When a policy forbids only one of the two, Chromium gives the other and no error.
+  const silent = constraints.audio && stream.getAudioTracks().length === 0;
+  const blind = constraints.video && stream.getVideoTracks().length === 0;
+  if (!silent && !blind) return stream;
+  for (const track of stream.getTracks()) track.stop();
+  throw new MediaFailure("policy", {}, silent ? { video: true } : { audio: true });
 }
 
 // "denied" when camera or microphone is, "granted" when both are, else "prompt".
@@ -64,7 +66,7 @@ async function explain(error) {
     case "NotAllowedError":
       return new MediaFailure(await whoRefused(message), values);
     case "NotFoundError":
-      return new MediaFailure(await whatIsMissing(), values);
+      return whatIsMissing(values);
     case "NotReadableError":
       return new MediaFailure("busy", values);
     case "OverconstrainedError":
@@ -88,13 +90,16 @@ async function whoRefused(message) {
   }
   if (/system/i.test(message)) return "system"; // Chromium: "Permission denied by system"
   // A refusal that is not remembered was a question closed, or a "not this time".
-  return (await permission()) === "prompt" ? "dismissed" : "blocked";
+  const forgotten = /dismiss/i.test(message) || (await permission()) === "prompt";
+  return forgotten ? "dismissed" : "blocked";
 }
 
-async function whatIsMissing() {
+async function whatIsMissing(values) {
   const devices = await navigator.mediaDevices.enumerateDevices();
   const has = (kind) => devices.some((device) => device.kind === kind);
-  if (has("audioinput") && !has("videoinput")) return "noCamera";
-  if (has("videoinput") && !has("audioinput")) return "noMicrophone";
-  return "noDevice";
+  if (has("audioinput") && !has("videoinput")) return new MediaFailure("noCamera", values);
+  if (has("videoinput") && !has("audioinput")) {
+    return new MediaFailure("noMicrophone", values, { video: true });
+  }
+  return new MediaFailure("noDevice", values, null);
 }

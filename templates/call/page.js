@@ -73,16 +73,17 @@ export async function askForMedia(constraints) {
 }
 
 // Tells true for "try again" and false for "go on without".
-function showFailure({ code, values }) {
+function showFailure({ code, values, fallback }) {
   const say = (part) => text(`failure.${code}.${part}`, values);
-  const without = { noMicrophone: "goOnWithoutMicrophone", noDevice: "goOnWithoutBoth" };
+  const goOn = fallback?.audio
+    ? "goOnWithoutCamera"
+    : fallback ? "goOnWithoutMicrophone" : "goOnWithoutBoth";
   showStatus("noMedia");
   return new Promise((choose) => {
     const retry = code === "insecure"
       ? ["openSecurePage", () => location.assign(values.address)]
       : ["tryAgain", () => choose(true)];
-    const goOn = [without[code] ?? "goOnWithoutCamera", () => choose(false)];
-    showCard(say("what"), [say("why"), say("now")], [retry, goOn]);
+    showCard(say("what"), [say("why"), say("now")], [retry, [goOn, () => choose(false)]]);
   });
 }
 
