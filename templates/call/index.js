@@ -237,6 +237,7 @@ byId("hangupButton").addEventListener("click", () => {
   for (const track of localStream.getTracks()) track.stop(); // the camera's light goes off
   page.showLocal(new MediaStream());
   page.showCardFor("ended", ["callAgain", start]);
+  byId("cardButtons").firstChild.focus(); // the keyboard goes on from here
 });
 
 addEventListener("pagehide", leaveRoom); // so that the other one sees at once that we left
