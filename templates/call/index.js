@@ -95,7 +95,8 @@ function meet(peer, weCameLater) {
   // After a break of the signaling line the connection may have lived on: keep it,
   // unless the break swallowed half a negotiation.
   if (pc && pc.signalingState !== "stable") closeConnection();
-  // The one who came later makes the first offer. If it keeps silent, we do.
+  // The one who came later makes the first offer; if it keeps silent, we do. (Crossing
+  // first offers are allowed, but Chromium then sometimes gathers no candidates.)
   if (polite) isConnected() ? pc.restartIce() : startConnection();
   else setTimeout(() => peer === remoteId && !pc && startConnection(), 2000);
 }
