@@ -50,6 +50,15 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// SettingError says that a value of [Config] makes no sense, and what would.
+type SettingError struct{ Text string }
+
+func (e *SettingError) Error() string { return e.Text }
+
+func setting(format string, args ...any) error {
+	return &SettingError{fmt.Sprintf(format, args...)}
+}
+
 // validate finds what is wrong with c before anything is opened.
 func (c *Config) validate() error {
 	if c.TLS == nil {
@@ -59,13 +68,13 @@ func (c *Config) validate() error {
 		return errors.New("devserver: Config.BuiltIn is not set")
 	}
 	if c.Port < 0 || c.Port > 65535 {
-		return fmt.Errorf("%d is not a port: choose one from 1 to 65535, or 0 for any free one", c.Port)
+		return setting("%d is not a port: choose one from 1 to 65535, or 0 for any free one", c.Port)
 	}
 	if c.RoomSize < 0 || c.RoomSize == 1 {
-		return fmt.Errorf("a room for %d makes no call: the room size starts at 2", c.RoomSize)
+		return setting("a room for %d makes no call: the room size starts at 2", c.RoomSize)
 	}
 	if c.Host != "" && c.Host != AllInterfaces && net.ParseIP(c.Host) == nil {
-		return fmt.Errorf("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
+		return setting("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
 	}
 	info, err := os.Stat(c.Dir)
 	if err != nil {

@@ -216,6 +216,10 @@ func TestShutdownDoesNotWaitForTheSilent(t *testing.T) {
 	if took := r.finish(nil); took > 2*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
+	silent.SetReadDeadline(time.Now().Add(patient))
+	if _, err := silent.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the silent connection is still open")
+	}
 }
 
 func TestForeignHostsAndOriginsAreRefused(t *testing.T) {
@@ -318,8 +322,13 @@ func TestValidate(t *testing.T) {
 	} {
 		c := good
 		change(&c)
-		if err := Run(context.Background(), c); err == nil || len(err.Error()) < 20 {
+		err := Run(context.Background(), c)
+		if err == nil || len(err.Error()) < 20 {
 			t.Errorf("%s: %v", name, err)
+		}
+		var setting *SettingError
+		if wrong := strings.Contains("port room of one host name", name); errors.As(err, &setting) != wrong {
+			t.Errorf("%s: %#v: is it the person's setting?", name, err)
 		}
 	}
 	var missing *AddressError

@@ -23,8 +23,8 @@ import (
 //
 //	exits CODE …    runs a program that has to fail with this exit code
 //	start [flags]   runs rtcdev serve --json --port 0 with the flags until the
-//	                script stops it or ends, and sets $URL and $PORT
-//	stop SIGNAL     sends INT or TERM, wants a good end within two seconds, and
+//	                script ends it or itself, and sets $URL and $PORT
+//	end SIGNAL      sends INT or TERM, wants a good end within two seconds, and
 //	                copies what it had printed to the files serve.out, serve.err
 //	occupy          listens on a port of loopback, and sets $PORT
 func TestScripts(t *testing.T) {
@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"start":  startServer,
-			"stop":   stopServer,
+			"end":    endServer,
 			"occupy": occupy,
 		},
 	})
@@ -105,11 +105,11 @@ func startServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("PORT", strconv.Itoa(ready.Port))
 }
 
-func stopServer(ts *testscript.TestScript, _ bool, args []string) {
+func endServer(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value(scriptServer{}).(*scriptServer)
 	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
 	if len(args) != 1 || signals[args[0]] == nil {
-		ts.Fatalf("usage: stop INT|TERM")
+		ts.Fatalf("usage: end INT|TERM")
 	}
 	begin := time.Now()
 	ts.Check(s.cmd.Process.Signal(signals[args[0]]))

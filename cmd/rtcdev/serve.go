@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"path/filepath"
 	"strings"
@@ -120,13 +121,18 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 func serveFault(err error, o serveOptions) error {
 	var taken *devserver.PortTakenError
 	var address *devserver.AddressError
+	var setting *devserver.SettingError
 	switch {
 	case errors.As(err, &taken) && o.strictPort:
 		return &fault{err, fmt.Sprintf("stop it, or choose another: rtcdev serve --port %d", nextPort(o.port)), exitPortTaken}
 	case errors.As(err, &taken):
 		return &fault{err, "rtcdev serve --port 0", exitPortTaken}
 	case errors.As(err, &address):
-		return &fault{err, "rtcdev serve --host   (all addresses)", exitPortTaken}
+		return &fault{err, "rtcdev serve --host, which listens on all addresses", exitPortTaken}
+	case errors.As(err, &setting):
+		return &fault{err, "rtcdev serve --help", exitUsage}
+	case errors.Is(err, fs.ErrNotExist):
+		return &fault{err, "rtcdev init " + quoted(o.dir) + " makes an app there", exitFailed}
 	}
 	return err
 }

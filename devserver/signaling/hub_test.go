@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -348,9 +348,10 @@ func TestRoomNames(t *testing.T) {
 	}
 }
 
-// A peer that stops reading is thrown out, and the one that sends to it goes on.
+// A peer that stops reading is thrown out as soon as its queue is full, long
+// before its writer gives up, and the one that sends to it goes on.
 func TestSlowReaderIsClosed(t *testing.T) {
-	s := start(t, Config{QueueMessages: 8, WriteTimeout: time.Second})
+	s := start(t, Config{QueueMessages: 8, WriteTimeout: time.Hour})
 	a, slow := s.join("r"), s.join("r")
 	a.next()
 	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
@@ -366,6 +367,7 @@ func TestSlowReaderIsClosed(t *testing.T) {
 			if m.Type != "peer-left" || m.Peer != slow.id {
 				t.Fatalf("got %+v", m)
 			}
+			slow.drain()
 			return
 		case <-deadline:
 			t.Fatal("the slow peer was never closed")
@@ -404,7 +406,7 @@ func TestShutdownTellsEveryone(t *testing.T) {
 }
 
 func TestShutdownCutsOffThoseWhoDoNotAnswer(t *testing.T) {
-	s := start(t, Config{QueueMessages: 10_000, QueueBytes: 1 << 30})
+	s := start(t, Config{QueueMessages: 10_000, QueueBytes: 1 << 30, WriteTimeout: time.Hour})
 	a, stuck := s.join("r"), s.join("r")
 	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
 	for range 300 { // 18 MB: more than the kernel takes
@@ -415,11 +417,25 @@ func TestShutdownCutsOffThoseWhoDoNotAnswer(t *testing.T) {
 	if err := s.hub.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Shutdown with a stuck peer: %v", err)
 	}
-	if err := stuck.conn.NetConn().SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, stuck.conn.NetConn()); errors.Is(err, net.ErrClosed) {
-		t.Errorf("reading the rest: %v", err)
+	stuck.drain()
+}
+
+// A peer that got its close frame and stays is cut off.
+func TestPeerThatDoesNotCloseIsCutOff(t *testing.T) {
+	s := start(t, Config{})
+	c := s.join("r")
+	c.send("no JSON")
+	c.drain()
+}
+
+// drain reads bytes, without answering any frame, until the server has ended
+// the connection.
+func (c *client) drain() {
+	c.t.Helper()
+	raw := c.conn.NetConn()
+	raw.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, raw); errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Error("the server keeps the connection open")
 	}
 }
 
