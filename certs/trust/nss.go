@@ -74,10 +74,7 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 		st.State, st.Reason = StateAbsent, "there is no database yet; it will be created"
 		return st
 	}
-	e, err := s.find(ctx, root)
-	if err == nil && e.ours && !e.trusted() {
-		err = s.hasPassword(ctx) // without it, certutil shows no trust at all
-	}
+	e, err := s.read(ctx, root)
 	switch st.entry = e.ours; {
 	case err != nil:
 		return unreadable(st, err)
@@ -89,6 +86,20 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 		st.State, st.Reason = StateAbsent, "the root is not in it"
 	}
 	return st
+}
+
+// read is find for those who change nothing; it waits for those who do.
+func (s nssStore) read(ctx context.Context, root *x509.Certificate) (entry, error) {
+	unlock, err := lockDir(ctx, s.dir)
+	if err != nil {
+		return entry{}, err
+	}
+	defer unlock()
+	e, err := s.find(ctx, root)
+	if err == nil && e.ours && !e.trusted() {
+		err = s.hasPassword(ctx) // without it, certutil shows no trust at all
+	}
+	return e, err
 }
 
 // unreadable fills st for a store that err keeps from being read.
@@ -110,9 +121,18 @@ func (s nssStore) Install(ctx context.Context, root *x509.Certificate) error {
 		return err
 	}
 	if !there {
-		if err := s.create(ctx); err != nil {
+		if err := s.makeFolder(); err != nil {
 			return err
 		}
+	}
+	// certutil does not wait for another certutil: of two at once, one fails.
+	unlock, err := lockDir(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.create(ctx); err != nil {
+		return err
 	}
 	e, err := s.find(ctx, root)
 	switch {
@@ -158,6 +178,11 @@ func (s nssStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if err != nil || !there {
 		return err
 	}
+	unlock, err := lockDir(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	e, err := s.find(ctx, root)
 	if err != nil || !e.ours {
 		return err
@@ -191,8 +216,8 @@ func (s nssStore) damagedFix() string {
 		quote(s.dir), quote(s.dir+".damaged"))
 }
 
-// create makes an empty database without a password, as Chromium does itself.
-func (s nssStore) create(ctx context.Context) error {
+// makeFolder makes the folder of a database that is to be created.
+func (s nssStore) makeFolder() error {
 	if s.m.UID == 0 && ownedByAnother(s.m.Home) {
 		return fault("run the same command without sudo",
 			"creating %s as root: the home folder %s: %w", s.dir, s.m.Home, ErrNotOwner)
@@ -203,13 +228,15 @@ func (s nssStore) create(ctx context.Context) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fault("ls -la "+quote(s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
 	}
-	unlock, err := lockDir(ctx, s.dir)
-	if err != nil {
+	return nil
+}
+
+// create makes an empty database without a password, as Chromium does itself,
+// unless there is one: certutil -N would loop for ever. It needs the lock.
+func (s nssStore) create(ctx context.Context) error {
+	there, err := s.check()
+	if there || err != nil {
 		return err
-	}
-	defer unlock()
-	if there, err := s.check(); there || err != nil {
-		return err // another process of ours was faster, and certutil -N would loop
 	}
 	if _, err = s.run(ctx, "-N", "--empty-password"); err != nil {
 		for _, name := range []string{"cert9.db", "key4.db", "pkcs11.txt"} {

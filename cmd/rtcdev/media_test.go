@@ -76,7 +76,7 @@ func (p *tab) inject(script, url string) {
 		p.t.Fatal(err)
 	}
 	do(p, "opening "+url, chromedp.Navigate(url))
-	if _, err := chromedp.Call(p.ctx, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: added.Identifier}); err != nil {
+	if _, err := chromedp.Call(p.ctx, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams(added)); err != nil {
 		p.t.Fatal(err)
 	}
 }

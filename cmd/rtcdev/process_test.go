@@ -24,15 +24,28 @@ const patience = 60 * time.Second
 type account struct {
 	t    *testing.T
 	home string
+	tmp  string // what a killed browser leaves behind goes away with it
 }
 
 func newAccount(t *testing.T) *account {
 	t.Helper()
-	return &account{t: t, home: t.TempDir()}
+	return &account{t: t, home: t.TempDir(), tmp: tempDir(t)}
+}
+
+// tempDir is for sockets, whose paths may have 107 bytes at most (unix(7)), and
+// for other users: t.TempDir is too long, and closed to them.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rtcdev-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func (a *account) env() []string {
-	env := []string{"HOME=" + a.home, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
+	env := []string{"HOME=" + a.home, "TMPDIR=" + a.tmp, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
 	}

@@ -23,11 +23,7 @@ const nobody = 65534
 // tests.
 func newPerson(t *testing.T) (a *account, program string) {
 	t.Helper()
-	home, err := os.MkdirTemp("", "rtcdev-home-") // t.TempDir is closed to other users
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(home) })
+	home := tempDir(t)
 	installed, err := exec.LookPath("rtcdev")
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +41,7 @@ func newPerson(t *testing.T) (a *account, program string) {
 			t.Fatal(err)
 		}
 	}
-	return &account{t: t, home: home}, program
+	return &account{t: t, home: home, tmp: home}, program
 }
 
 // asNobody drops root's rights for cmd.
