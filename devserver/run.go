@@ -18,7 +18,7 @@ import (
 
 // shutdownTime is how long [Run] takes at most to end after its context has.
 // It leaves room below the 2 s after which people press Ctrl-C again.
-const shutdownTime = 1500 * time.Millisecond
+const shutdownTime = time.Second
 
 // Run serves until ctx ends and then stops within 2 s: peers are told, running
 // requests may finish. It returns nil for such an end, a [*PortTakenError] or

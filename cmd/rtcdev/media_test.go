@@ -27,7 +27,7 @@ func TestMediaFailuresAreExplained(t *testing.T) {
 		{"blocked", permission("denied") + reject("NotAllowedError", "Permission denied"), "Camera or microphone is blocked for this page"},
 		{"by the system", reject("NotAllowedError", "Permission denied by system"), "The system does not let the browser use the camera"},
 		{"by policy", `(document.permissionsPolicy ?? document.featurePolicy).allowsFeature = () => false;` +
-			reject("NotAllowedError", "Permission denied"), "This page is not allowed to ask for the camera"},
+			reject("NotAllowedError", "Permission denied"), "This page may not use the camera or the microphone"},
 		{"no camera", devices(`["audioinput"]`) + reject("NotFoundError", ""), "No camera was found"},
 		{"no microphone", devices(`["videoinput"]`) + reject("NotFoundError", ""), "No microphone was found"},
 		{"no device", devices(`[]`) + reject("NotFoundError", ""), "No camera and no microphone were found"},
