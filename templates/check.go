@@ -20,19 +20,19 @@ func missingFolders(dir string) ([]string, error) {
 		info, err := os.Stat(p)
 		switch {
 		case err == nil && !info.IsDir():
-			return nil, fmt.Errorf("%s is a file, not a folder (%w): choose another folder", p, ErrNotReplaceable)
+			return nil, &fault{p + " is a file, not a folder; choose another folder", ErrNotReplaceable}
 		case err == nil:
 			if err := checkWritable(p); err != nil {
-				return nil, fmt.Errorf("the folder %s can not be written to (%w): choose another folder, or change its permissions", p, err)
+				return nil, explain("the folder "+p+" can not be written to", err)
 			}
 			slices.Reverse(missing)
 			return missing, nil
 		case errors.Is(err, syscall.ENOTDIR):
 			// Some parent of p is a file: go on up, to name it.
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("looking at %s: %w", p, err)
+			return nil, explain("the folder "+p+" can not be looked at", err)
 		case isLink(p):
-			return nil, fmt.Errorf("%s is a symbolic link to nowhere (%w): choose another folder", p, ErrNotReplaceable)
+			return nil, &fault{p + " is a symbolic link to nowhere; choose another folder", ErrNotReplaceable}
 		case p == filepath.Dir(p):
 			return nil, fmt.Errorf("finding a folder to write to: %w", err)
 		default:
@@ -52,14 +52,14 @@ func isLink(p string) bool {
 func checkTargets(dir string, files []File, force bool) ([]string, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opening the folder %s: %w", dir, err)
+		return nil, explain("the folder "+dir+" can not be opened", err)
 	}
 	defer root.Close()
 	var existing, blocked []string
 	for _, f := range files {
 		obstacle, err := findObstacle(root, f.Path)
 		if err != nil {
-			return nil, fmt.Errorf("looking at %s in %s: %w", f.Path, dir, err)
+			return nil, explain(f.Path+" in "+dir+" can not be looked at", err)
 		}
 		switch obstacle.kind {
 		case replaceable:
@@ -73,7 +73,7 @@ func checkTargets(dir string, files []File, force bool) ([]string, error) {
 		return nil, &ExistsError{Dir: dir, Files: all}
 	}
 	if len(blocked) > 0 {
-		return nil, fmt.Errorf("in %s: %s: %w: nothing was written; move it away, or choose another folder",
+		return nil, fmt.Errorf("in %s: %s: %w; nothing was written: move it away, or choose another folder",
 			dir, strings.Join(slices.Compact(blocked), ", "), ErrNotReplaceable)
 	}
 	return existing, nil

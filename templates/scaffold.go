@@ -30,8 +30,7 @@ type ExistsError struct {
 }
 
 func (e *ExistsError) Error() string {
-	return fmt.Sprintf("%s already has %s: nothing was written; choose another folder, or replace them with --force",
-		e.Dir, strings.Join(e.Files, ", "))
+	return fmt.Sprintf("%s already has %s; nothing was written", e.Dir, strings.Join(e.Files, ", "))
 }
 
 // ErrNotReplaceable is wrapped when something stands in the way that even Force
@@ -74,13 +73,13 @@ func Scaffold(ctx context.Context, dir string, o Options) (*Result, error) {
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", abs, err)
+		return nil, explain("writing the template to "+abs, err)
 	}
 	if o.DryRun {
 		return result, nil
 	}
 	if err := write(ctx, abs, missing, files, result.Replaced); err != nil {
-		return nil, fmt.Errorf("writing the template to %s: %w", abs, err)
+		return nil, explain("writing the template to "+abs, err)
 	}
 	return result, nil
 }

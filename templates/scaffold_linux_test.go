@@ -35,7 +35,7 @@ func TestScaffoldOnAFullDisk(t *testing.T) {
 	mustWrite(t, filepath.Join(top, "index.html"), "old")
 	before := snapshot(t, top)
 	_, err := Scaffold(t.Context(), top, Options{Force: true})
-	if !errors.Is(err, syscall.ENOSPC) {
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("got %v, want no space left", err)
 	}
 	if after := snapshot(t, top); !reflect.DeepEqual(after, before) {
@@ -55,20 +55,38 @@ func TestScaffoldOnAReadOnlyDisk(t *testing.T) {
 	}
 }
 
+// The kernel's own folders look writable to root, but take nothing.
+func TestScaffoldInAFolderOfTheKernel(t *testing.T) {
+	for _, dir := range []string{"/proc/rtcdev-test", "/sys/rtcdev-test"} {
+		_, err := Scaffold(t.Context(), dir, Options{})
+		if err == nil || strings.Contains(err.Error(), "mkdir") || !strings.HasSuffix(err.Error(), "; choose another folder") {
+			t.Errorf("%s: got %v", dir, err)
+		}
+	}
+}
+
 // A folder of someone else's is tried by a second process, as root may write anywhere.
 func TestScaffoldInAFolderNotOurs(t *testing.T) {
 	const variable = "TEMPLATES_TEST_DIR"
 	if dir := os.Getenv(variable); dir != "" {
 		for _, dryRun := range []bool{true, false} {
 			_, err := Scaffold(t.Context(), filepath.Join(dir, "new"), Options{DryRun: dryRun})
-			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "choose another folder") {
+			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "does not allow it; choose another folder") {
 				t.Errorf("got %v", err)
 			}
+		}
+		// Behind a folder that lets us not even look.
+		_, err := Scaffold(t.Context(), filepath.Join(dir, "closed", "new"), Options{})
+		if !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "stat ") {
+			t.Errorf("got %v", err)
 		}
 		return
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o555); err != nil {
+	closed := filepath.Join(dir, "closed")
+	mustMkdir(t, closed)
+	t.Cleanup(func() { os.Chmod(closed, 0o700) })
+	if err := errors.Join(os.Chmod(closed, 0), os.Chmod(dir, 0o555)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestScaffoldInAFolderNotOurs$", "-test.count=1")

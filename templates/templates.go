@@ -2,12 +2,14 @@
 // from the binary, and writes them to a folder.
 //
 // Each folder templates/<name>/ is one app, as plain data: what is there is
-// what a person gets. Two things only are filled in:
+// what a person gets. Three things only are changed:
 //
 //   - A file whose name ends in .tmpl is rendered with text/template and loses
 //     the ending. It sees .PackageName, .Lang (the value for <html lang>) and
 //     .FollowBrowser, and the functions text (a text of messages.js in that
 //     language, escaped for HTML) and json (any value as JSON).
+//   - A name that begins with dot- gets a dot in its place: a real .gitignore
+//     would act on this repository, and go:embed leaves out such files.
 //   - The texts come from the app's own messages.js, so that every text has one
 //     home and the page in HTML and the page in JavaScript say the same.
 //
@@ -157,8 +159,11 @@ func renderFile(dir fs.FS, p string, v view) (File, error) {
 		return File{}, err
 	}
 	target, isTemplate := strings.CutSuffix(p, ".tmpl")
+	if name, hidden := strings.CutPrefix(path.Base(target), "dot-"); hidden {
+		target = path.Join(path.Dir(target), "."+name)
+	}
 	if !isTemplate {
-		return File{Path: p, Data: data}, nil
+		return File{Path: target, Data: data}, nil
 	}
 	texts, err := readTexts(dir)
 	if err != nil {

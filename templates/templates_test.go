@@ -81,7 +81,7 @@ func TestFSScaffoldAndRenderGiveTheSameBytes(t *testing.T) {
 			t.Errorf("%s: Scaffold differs (%v)", p, err)
 		}
 	}
-	if err := fstest.TestFS(fsys, "index.html", "index.js", "style.css", "package.json", "adapter.js"); err != nil {
+	if err := fstest.TestFS(fsys, "index.html", "index.js", "style.css", "package.json", "adapter.js", ".gitignore"); err != nil {
 		t.Error(err)
 	}
 	f, err := fsys.Open("index.html")
@@ -198,6 +198,26 @@ func TestEveryTextTheScriptsNameExists(t *testing.T) {
 		if texts["status."+state] == "" {
 			t.Errorf("there is no text status.%s", state)
 		}
+	}
+}
+
+// What git must not take in: key material, and what npm can fetch again.
+func TestGitignore(t *testing.T) {
+	requireTool(t, "git", "git")
+	dir := filepath.Join(t.TempDir(), "my-call")
+	if _, err := Scaffold(t.Context(), dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	mustMkdir(t, filepath.Join(dir, "node_modules"))
+	for _, f := range []string{"key.pem", "localhost-key.pem", "node_modules/x.js"} {
+		mustWrite(t, filepath.Join(dir, f), "")
+	}
+	if out, err := runIn(t, dir, "git", "init", "--quiet"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := runIn(t, dir, "git", "status", "--porcelain", "--untracked-files=all")
+	if err != nil || !strings.Contains(out, "?? index.js") || strings.Contains(out, "key") || strings.Contains(out, "node_modules") {
+		t.Errorf("git would take in (%v):\n%s", err, out)
 	}
 }
 

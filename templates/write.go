@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 )
 
@@ -70,7 +71,7 @@ func write(ctx context.Context, dir string, missing []string, files []File, repl
 func (t *transaction) open(dir string, missing []string) (*os.Root, error) {
 	for _, p := range missing {
 		err := t.do(
-			func() error { return os.Mkdir(p, 0o755) },
+			func() error { return makeFolder(p) },
 			func() error { return os.Remove(p) },
 		)
 		if err != nil {
@@ -83,6 +84,17 @@ func (t *transaction) open(dir string, missing []string) (*os.Root, error) {
 		func() error { return root.Close() }, // Windows can not remove an open folder.
 	)
 	return root, err
+}
+
+func makeFolder(p string) error {
+	err := os.Mkdir(p, 0o755)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // There is a folder above it: it refuses.
+		return &fault{fmt.Sprintf("no folder can be made in %s; choose another folder", filepath.Dir(p)), err}
+	case err != nil:
+		return explain("the folder "+p+" can not be made", err)
+	}
+	return nil
 }
 
 func (t *transaction) stageAndMove(root *os.Root, stage string, files []File, replaced []string) error {
