@@ -141,7 +141,7 @@ func (s nssStore) Install(ctx context.Context, root *x509.Certificate) error {
 	case e.trusted():
 		return nil
 	case !e.ours && e.nick != "":
-		return fault(fmt.Sprintf("certutil -D -d %s -n %s", quote("sql:"+s.dir), quote(e.nick)),
+		return fault(fmt.Sprintf("certutil -D -d %s -n %s", quote(s.m.OS, "sql:"+s.dir), quote(s.m.OS, e.nick)),
 			"adding the root to %s: %w", s.dir, ErrNameTaken)
 	}
 	return s.add(ctx, root, e)
@@ -201,7 +201,7 @@ func (s nssStore) check() (there bool, err error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fault("ls -la "+quote(s.dir), "reading the NSS database: %w", err)
+		return false, fault("ls -la "+quote(s.m.OS, s.dir), "reading the NSS database: %w", err)
 	}
 	defer raw.Close()
 	head := make([]byte, len(magic))
@@ -213,7 +213,7 @@ func (s nssStore) check() (there bool, err error) {
 
 func (s nssStore) damagedFix() string {
 	return fmt.Sprintf("close Chromium and try again; if that does not help, move it away: mv %s %s",
-		quote(s.dir), quote(s.dir+".damaged"))
+		quote(s.m.OS, s.dir), quote(s.m.OS, s.dir+".damaged"))
 }
 
 // makeFolder makes the folder of a database that is to be created.
@@ -226,7 +226,7 @@ func (s nssStore) makeFolder() error {
 		return err
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fault("ls -la "+quote(s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
+		return fault("ls -la "+quote(s.m.OS, s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
 	}
 	return nil
 }
@@ -351,9 +351,9 @@ func (s nssStore) run(ctx context.Context, command string, args ...string) (stri
 		return out, fault("close Chromium and try again", what, s.dir, err)
 	case strings.Contains(said, "SEC_ERROR_BAD_PASSWORD"):
 		return out, fault(fmt.Sprintf("add it by hand, certutil will ask for the password: certutil -A -d %s -n %s -t C,, -i FILE, where FILE is the root's certificate",
-			quote("sql:"+s.dir), quote(strings.TrimSpace(nickPrefix))), what, s.dir, ErrPassword)
+			quote(s.m.OS, "sql:"+s.dir), quote(s.m.OS, strings.TrimSpace(nickPrefix))), what, s.dir, ErrPassword)
 	case strings.Contains(said, "SEC_ERROR_READ_ONLY"):
-		return out, fault("ls -la "+quote(s.dir), what, s.dir, ErrReadOnly)
+		return out, fault("ls -la "+quote(s.m.OS, s.dir), what, s.dir, ErrReadOnly)
 	case strings.Contains(said, "SEC_ERROR_BAD_DATABASE"), strings.Contains(said, "SEC_ERROR_PKCS11_GENERAL_ERROR"):
 		return out, fault(s.damagedFix(), what, s.dir, ErrDatabase)
 	}
@@ -363,12 +363,4 @@ func (s nssStore) run(ctx context.Context, command string, args ...string) (stri
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// quote makes s one word for a POSIX shell.
-func quote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:~,+=") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

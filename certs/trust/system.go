@@ -143,7 +143,7 @@ func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
 		return err
 	}
 	if other := l.otherFile(root); other != "" {
-		return fault(fmt.Sprintf("sudo rm %s && sudo %s", quote(other), strings.Join(append([]string{l.tool}, l.args...), " ")),
+		return fault(fmt.Sprintf("sudo rm %s && sudo %s", quote(s.m.OS, other), strings.Join(append([]string{l.tool}, l.args...), " ")),
 			"removing the root from the system store: %w: somebody also installed it as %s", ErrNotVerified, other)
 	}
 	return nil

@@ -148,13 +148,3 @@ func TestCertutilPackage(t *testing.T) {
 		}
 	}
 }
-
-func TestQuote(t *testing.T) {
-	for in, want := range map[string]string{
-		"/home/kim/.pki": "/home/kim/.pki", "a b": "'a b'", "": "''", "it's": `'it'\''s'`, "홈": "'홈'", "$(x)": "'$(x)'",
-	} {
-		if got := quote(in); got != want {
-			t.Errorf("quote(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
