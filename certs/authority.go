@@ -83,7 +83,8 @@ func (a *Authority) Permits(name string) error {
 		return err
 	}
 	if outside := a.constraints.check(s); outside != nil {
-		return &NameError{name, outside.Reason}
+		outside.Name = name // as it was given
+		return outside
 	}
 	return nil
 }

@@ -24,7 +24,9 @@ type faultCase struct {
 	file, reason, fix string
 }
 
-const wayOut = "move the folder "
+// wayOut begins with untrust: a root whose folder is moved away would stay
+// trusted, and nothing would point at it any more.
+const wayOut = "rtcdev certs untrust, then move the folder "
 
 func TestFaults(t *testing.T) {
 	cases := []faultCase{
@@ -87,9 +89,10 @@ func runFaultCases(t *testing.T, cases []faultCase) {
 				if !errors.As(err, &fault) {
 					t.Fatalf("error %v, want a *StoreError", err)
 				}
-				if fault.File != filepath.Join(dir, c.file) || !strings.Contains(fault.Reason, c.reason) || !strings.Contains(fault.Fix, c.fix) {
-					t.Errorf("wrong fault: %v", fault)
+				if fault.File != filepath.Join(dir, c.file) || !strings.Contains(fault.Reason, c.reason) || !strings.HasPrefix(fault.Fix, c.fix) {
+					t.Errorf("wrong fault: %+v", fault)
 				}
+				checkWording(t, fault)
 				if strings.Contains(fault.Reason, "expired") != errors.Is(err, ErrExpired) {
 					t.Errorf("errors.Is(ErrExpired) is %v for: %v", errors.Is(err, ErrExpired), err)
 				}
@@ -98,6 +101,17 @@ func runFaultCases(t *testing.T, cases []faultCase) {
 				t.Errorf("the store was changed:\n%s\nbecame\n%s", before, after)
 			}
 		})
+	}
+}
+
+// checkWording is for two lines: "rtcdev: ERROR" and "  next: FIX".
+func checkWording(t *testing.T, fault *StoreError) {
+	t.Helper()
+	if text := fault.Error(); text != fault.File+" "+fault.Reason || strings.Contains(text, fault.Fix) || strings.HasSuffix(text, ".") {
+		t.Errorf("the error reads %q", text)
+	}
+	if first := fault.Fix[:1]; first != strings.ToLower(first) || strings.HasSuffix(fault.Fix, ".") {
+		t.Errorf("the next step reads %q", fault.Fix)
 	}
 }
 
@@ -283,8 +297,9 @@ func TestPlaces(t *testing.T) {
 			for _, err := range []error{openErr, err} {
 				var fault *StoreError
 				if !errors.As(err, &fault) || fault.File != filepath.Join(home, c.blocker) || !strings.Contains(fault.Reason, "not a folder") {
-					t.Errorf("error %v, want one that names %s", err, filepath.Join(home, c.blocker))
+					t.Fatalf("error %v, want one that names %s", err, filepath.Join(home, c.blocker))
 				}
+				checkWording(t, fault)
 			}
 			if after := snapshot(t, home); before != after {
 				t.Errorf("changed:\n%s\nbecame\n%s", before, after)

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"runtime"
 	"time"
 )
 
@@ -230,32 +230,25 @@ func checkDates(dir, name string, cert *x509.Certificate, now time.Time) error {
 		return &StoreError{File: filepath.Join(dir, name),
 			Reason: fmt.Sprintf("is not valid before %s, and this machine's clock says %s",
 				cert.NotBefore.Format(time.DateTime), now.UTC().Format(time.DateTime)),
-			Fix: "Set the clock and run the command again."}
+			Fix: "set the clock and run the command again"}
 	}
 	return nil
 }
 
-// damaged describes a fault that only a new authority can mend.
+// damaged describes a fault that only a new authority can mend. The old root is
+// removed from the stores first: without its folder, nothing would point at it.
 func damaged(dir, name, reason string) *StoreError {
 	return &StoreError{File: filepath.Join(dir, name), Reason: reason,
-		Fix: "Restore it from a backup, or move the folder " + shellQuote(dir) +
-			" aside and run `rtcdev certs`: a new authority is made and every device must trust it again."}
+		Fix: "rtcdev certs untrust, then move the folder " + quote(runtime.GOOS, dir) +
+			" aside and run rtcdev certs: it makes a new authority, which every device must trust again. Or restore the folder from a backup"}
 }
 
 func notFolder(path string) *StoreError {
 	return &StoreError{File: path, Reason: "is in the way: it is not a folder",
-		Fix: "Move it aside, or set RTCDEV_HOME to another folder."}
+		Fix: "move it aside, or set RTCDEV_HOME to another folder"}
 }
 
 func unreadable(path string, err error) error {
 	return &StoreError{File: path, Reason: fmt.Sprintf("cannot be read: %v", cause(err)),
-		Fix: "Give your user read access to it, or set RTCDEV_HOME to another folder.", Err: err}
-}
-
-// shellQuote makes a path safe to paste into a POSIX shell. Most need nothing.
-func shellQuote(path string) string {
-	if !strings.ContainsAny(path, " \t\n!\"#$&'()*;<>?[\\]^`{|}~") {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+		Fix: "give your user read access to it, or set RTCDEV_HOME to another folder", Err: err}
 }

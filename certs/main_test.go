@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,6 +45,10 @@ func childMain(mode, dir string) int {
 	a, created, err := OpenOrCreate(dir, Options{})
 	if err != nil {
 		fmt.Println("error:", err)
+		var fault *StoreError
+		if errors.As(err, &fault) {
+			fmt.Println("next:", fault.Fix)
+		}
 		return 1
 	}
 	fmt.Println(created, a.Fingerprint())

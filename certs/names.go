@@ -12,8 +12,9 @@ import (
 
 // NameError says why a name cannot be put into a certificate.
 type NameError struct {
-	Name   string // as it was given
-	Reason string // continues a sentence that begins with the name
+	Name    string // as it was given
+	Reason  string // continues a sentence that begins with the name
+	Outside bool   // the name is a good one that this authority may not sign for; else it is malformed
 }
 
 // Error returns "NAME REASON"; the name is quoted if it holds anything that
@@ -52,10 +53,10 @@ func parseSubject(name string) (subject, error) {
 	dns := strings.ToLower(strings.TrimSuffix(name, "."))
 	host, wildcard := strings.CutPrefix(dns, "*.")
 	if reason := hostFault(host); reason != "" {
-		return subject{}, &NameError{name, reason}
+		return subject{}, &NameError{Name: name, Reason: reason}
 	}
 	if wildcard && (!strings.Contains(host, ".") || host == "home.arpa") {
-		return subject{}, &NameError{name, "is a wildcard that browsers and OpenSSL refuse: " +
+		return subject{}, &NameError{Name: name, Reason: "is a wildcard that browsers and OpenSSL refuse: " +
 			"it stands directly below a top-level name. Name the hosts one by one, or use a wildcard one level further down, like *.app." + host + "."}
 	}
 	return subject{dns: dns}, nil
@@ -148,7 +149,7 @@ func newConstraints(o Options) (constraints, error) {
 func (c *constraints) permit(name string) error {
 	if prefix, err := netip.ParsePrefix(name); err == nil {
 		if prefix.Addr().Is4In6() {
-			return &NameError{name, "is an IPv4 range written as IPv6. Write it as IPv4, like 203.0.113.0/24."}
+			return &NameError{Name: name, Reason: "is an IPv4 range written as IPv6. Write it as IPv4, like 203.0.113.0/24."}
 		}
 		c.addIP(prefix.Masked())
 		return nil
@@ -160,9 +161,9 @@ func (c *constraints) permit(name string) error {
 	case s.ip.IsValid():
 		c.addIP(netip.PrefixFrom(s.ip, s.ip.BitLen()))
 	case s.isWildcard():
-		return &NameError{name, "is a wildcard. Permit " + s.dns[2:] + ": that includes all names below it."}
+		return &NameError{Name: name, Reason: "is a wildcard. Permit " + s.dns[2:] + ": that includes all names below it."}
 	case isPublicTLD(s.dns):
-		return &NameError{name, "is a whole top-level domain of the internet. Permit the domain that is yours, like example." + s.dns + "."}
+		return &NameError{Name: name, Reason: "is a whole top-level domain of the internet. Permit the domain that is yours, like example." + s.dns + "."}
 	default:
 		c.addDNS(s.dns)
 	}
@@ -203,8 +204,8 @@ func (c *constraints) check(s subject) *NameError {
 		}
 		allowed = append(slices.Clone(c.dns), "and names below these")
 	}
-	return &NameError{s.String(), "is outside what this authority may sign for (" + strings.Join(allowed, ", ") +
-		"). Add it with --permit when the authority is made, or use --self-signed."}
+	return &NameError{Name: s.String(), Outside: true,
+		Reason: "is outside what this authority may sign for (" + strings.Join(allowed, ", ") + ")"}
 }
 
 // apply writes the constraints into the template of an authority certificate.

@@ -40,13 +40,13 @@ func storeFiles() []string { return []string{rootFile, intermediateFile, keyFile
 // StoreError says what is wrong with a store and what a person can do about it.
 type StoreError struct {
 	File   string // the path of the file or folder
-	Reason string // continues a sentence that begins with File
-	Fix    string // the next step, a sentence
+	Reason string // continues a sentence that begins with File; no full stop
+	Fix    string // the next step, to be read after "next: "; never empty
 	Err    error  // the cause, for errors.Is; may be nil
 }
 
-// Error returns "FILE REASON. FIX".
-func (e *StoreError) Error() string { return e.File + " " + e.Reason + ". " + e.Fix }
+// Error returns "FILE REASON", without the fix.
+func (e *StoreError) Error() string { return e.File + " " + e.Reason }
 
 // Unwrap returns the cause.
 func (e *StoreError) Unwrap() error { return e.Err }
@@ -177,10 +177,10 @@ func writeError(path string, err error) error {
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return &StoreError{File: path, Reason: "is a link to an empty folder, and the authority is put in place by renaming a folder",
-			Fix: "Remove the link, or set RTCDEV_HOME to the folder where the authority should be."}
+			Fix: "remove the link, or set RTCDEV_HOME to the folder where the authority should be"}
 	}
 	return &StoreError{File: path, Reason: fmt.Sprintf("cannot be written: %v", cause(err)), Err: err,
-		Fix: "Make room or give write access there, or set RTCDEV_HOME to another folder."}
+		Fix: "make room or give write access there, or set RTCDEV_HOME to another folder"}
 }
 
 // fileInTheWay returns the part of a path that should be a folder and is a file

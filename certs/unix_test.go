@@ -44,7 +44,7 @@ func TestCannotWrite(t *testing.T) {
 			}
 			dir := filepath.Join(home, "authority")
 			out := startChild(t, "once", dir, limit).finish(t)
-			if !strings.HasPrefix(out, "error: "+dir+" cannot be written: ") || !strings.Contains(out, "set RTCDEV_HOME to another folder") {
+			if !strings.HasPrefix(out, "error: "+dir+" cannot be written: ") || !strings.HasSuffix(out, "set RTCDEV_HOME to another folder") {
 				t.Errorf("the process said %q", out)
 			}
 			if entries, _ := os.ReadDir(home); len(entries) != 0 {
@@ -84,7 +84,7 @@ func TestUnreadableStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := startChild(t, "once", dir, "user").finish(t)
-	if !strings.Contains(out, dir+" cannot be read: permission denied. ") {
+	if !strings.Contains(out, dir+" cannot be read: permission denied\n") {
 		t.Errorf("the process said %q", out)
 	}
 }
@@ -101,7 +101,7 @@ func TestModeFaults(t *testing.T) {
 			if err := syscall.Mkfifo(filepath.Join(dir, keyFile), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, keyFile, "is not a regular file", "move the folder"},
+		}, keyFile, "is not a regular file", wayOut},
 	})
 }
 
