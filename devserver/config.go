@@ -3,7 +3,6 @@ package devserver
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -39,12 +38,12 @@ type Config struct {
 	// Root, if set, is offered to devices under /_rtcdev/ca.*.
 	Root *x509.Certificate
 	// Private are files and folders that are never served, such as the
-	// authority's. They need not exist.
+	// authority's. They need not exist yet.
 	Private []string
 	// Version is shown by /_rtcdev/health.
 	Version string
 	// OnEvent, if set, hears what happens, [Ready] first. Calls come one at a
-	// time; the server already answers while Ready is being handled.
+	// time and may take theirs: the server does not wait for them.
 	OnEvent func(Event)
 	// Log, if set, gets what only someone looking for a fault wants to see.
 	Log *slog.Logger
@@ -59,14 +58,10 @@ func setting(format string, args ...any) error {
 	return &SettingError{fmt.Sprintf(format, args...)}
 }
 
-// validate finds what is wrong with c before anything is opened.
-func (c *Config) validate() error {
-	if c.TLS == nil {
-		return errors.New("devserver: Config.TLS is not set")
-	}
-	if c.BuiltIn == nil {
-		return errors.New("devserver: Config.BuiltIn is not set")
-	}
+// Validate finds what is wrong with the settings a person makes (Dir, Host, Port,
+// RoomSize) without opening anything. The error is a [*SettingError], or tells
+// why Dir cannot be served. [Run] calls it too.
+func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
 		return setting("%d is not a port: choose one from 1 to 65535, or 0 for any free one", c.Port)
 	}
@@ -81,7 +76,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("opening the folder to serve: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("opening the folder to serve: %s is a file; give its folder", c.Dir)
+		return setting("%s is a file: give the folder it is in", c.Dir)
 	}
 	return nil
 }

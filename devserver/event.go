@@ -1,7 +1,7 @@
 package devserver
 
 import (
-	"sync"
+	"context"
 
 	"rtcdev/devserver/signaling"
 )
@@ -44,17 +44,44 @@ func (Ready) event()      {}
 func (PeerChange) event() {}
 func (Stopping) event()   {}
 
-// events hands events to the caller one at a time, Ready before all others.
+// eventQueue is how many events may wait for a caller that is busy with one.
+// A person who has stopped the terminal's output misses those beyond it.
+const eventQueue = 1024
+
+// events hands events to the caller one at a time, on a goroutine of its own:
+// whoever sends one never waits, because that would be a peer's connection.
 type events struct {
-	mu   sync.Mutex
-	sink func(Event)
+	queue chan Event
+	done  chan struct{} // closed when the caller has handled the last one
+}
+
+func newEvents(sink func(Event)) *events {
+	e := &events{queue: make(chan Event, eventQueue), done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		for ev := range e.queue {
+			if sink != nil {
+				sink(ev)
+			}
+		}
+	}()
+	return e
 }
 
 func (e *events) send(ev Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.sink != nil {
-		e.sink(ev)
+	select {
+	case e.queue <- ev:
+	default:
+	}
+}
+
+// finish waits until the caller has handled all events, or ctx ends: then it
+// hangs in one, and its goroutine with it. Nothing may be sent any more.
+func (e *events) finish(ctx context.Context) {
+	close(e.queue)
+	select {
+	case <-e.done:
+	case <-ctx.Done():
 	}
 }
 

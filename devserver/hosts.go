@@ -72,10 +72,17 @@ func (g hostGuard) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		http.Error(w, fmt.Sprintf("This server does not answer to the name %q, to keep other sites' pages out.\n"+
-			"If the name is yours, start it with: rtcdev serve --allow-host %s", r.Host, hostOnly(r.Host)),
-			http.StatusMisdirectedRequest)
+		text := "This server does not answer to that name, to keep other sites' pages out."
+		if name := hostOnly(r.Host); plainName(name) {
+			text += "\nIf the name is yours, start it with: rtcdev serve --allow-host " + name
+		}
+		http.Error(w, text, http.StatusMisdirectedRequest)
 	})
+}
+
+// plainName tells what can be shown in a command to copy.
+func plainName(name string) bool {
+	return name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
 func hostOnly(host string) string {

@@ -30,7 +30,9 @@ func portOwner(port int) string {
 			if err != nil {
 				return ""
 			}
-			return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), filepath.Base(process))
+			// A program chooses its own name, control characters included.
+			plain := strings.Trim(strconv.QuoteToGraphic(strings.TrimSpace(string(name))), `"`)
+			return fmt.Sprintf("%s (process %s)", plain, filepath.Base(process))
 		}
 	}
 	return ""

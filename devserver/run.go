@@ -18,26 +18,29 @@ import (
 
 // shutdownTime is how long [Run] takes at most to end after its context has.
 // It leaves room below the 2 s after which people press Ctrl-C again.
-const shutdownTime = time.Second
+const shutdownTime = 1200 * time.Millisecond
 
 // Run serves until ctx ends and then stops within 2 s: peers are told, running
 // requests may finish. It returns nil for such an end, a [*PortTakenError] or
 // [*AddressError] when it cannot listen where it was told to, and other errors
 // when the configuration is wrong or a listener fails.
 func Run(ctx context.Context, cfg Config) error {
-	if err := cfg.validate(); err != nil {
+	if cfg.TLS == nil || cfg.BuiltIn == nil {
+		return errors.New("devserver: Config.TLS and Config.BuiltIn must be set")
+	}
+	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
 	if err != nil {
 		return err
 	}
-	defer files.root.Close()
+	defer files.close()
 	listeners, taken, err := listen(cfg.Host, cfg.Port, cfg.StrictPort)
 	if err != nil {
 		return err
 	}
-	ev := &events{sink: cfg.OnEvent}
+	ev := newEvents(cfg.OnEvent)
 	hub := signaling.New(signaling.Config{
 		RoomSize: cfg.RoomSize,
 		OnEvent:  func(e signaling.Event) { ev.send(peerChange(e)) },
@@ -47,7 +50,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
 	ready.BuiltIn = files.usesBuiltIn()
-	ev.mu.Lock() // nobody's joining is told before Ready
+	ev.send(ready) // the sockets listen: whoever connects from now on is answered
 	failed := make(chan error, len(listeners))
 	var serving sync.WaitGroup
 	for _, l := range listeners {
@@ -57,32 +60,32 @@ func Run(ctx context.Context, cfg Config) error {
 			}
 		})
 	}
-	if ev.sink != nil {
-		ev.sink(ready)
-	}
-	ev.mu.Unlock()
-
 	select {
 	case <-ctx.Done():
 		ev.send(Stopping{Event: "stopping"})
 	case err = <-failed:
 	}
-	shutDown(hub, srv, cfg.Log)
+	last, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	shutDown(last, hub, srv, cfg.Log)
 	serving.Wait()
+	ev.finish(last)
 	return err
 }
 
 // shutDown ends the peers' connections, which net/http no longer knows after
-// their upgrade, then the rest.
-func shutDown(hub *signaling.Hub, srv *http.Server, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	if err := hub.Shutdown(ctx); err != nil && log != nil {
-		log.Debug("not every peer said goodbye", "error", err)
-	}
+// their upgrade, and the rest beside them.
+func shutDown(ctx context.Context, hub *signaling.Hub, srv *http.Server, log *slog.Logger) {
+	var peers sync.WaitGroup
+	peers.Go(func() {
+		if err := hub.Shutdown(ctx); err != nil && log != nil {
+			log.Debug("not every peer said goodbye", "error", err)
+		}
+	})
 	if err := srv.Shutdown(ctx); err != nil {
 		srv.Close() // what is left has had its time
 	}
+	peers.Wait()
 }
 
 // newServer sets limits against clients that are slow on purpose. Files extend

@@ -222,6 +222,42 @@ func TestShutdownDoesNotWaitForTheSilent(t *testing.T) {
 	}
 }
 
+// A caller that hangs in an event, as with a terminal whose output is stopped,
+// keeps neither the peers nor the end from going on.
+func TestBusyCallerStopsNobody(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	first := make(chan struct{}, 1)
+	r := run(t, func(c *Config) {
+		hear := c.OnEvent
+		c.OnEvent = func(e Event) {
+			if _, ready := e.(Ready); ready {
+				hear(e)
+				return
+			}
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+			<-hang
+		}
+	})
+	for range 2 * eventQueue / 10 { // each is two events at least
+		conn, _, err := r.dial(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := conn.ReadMessage(); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	<-first
+	if took := r.finish(nil); took > 2*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}
+
 func TestForeignHostsAndOriginsAreRefused(t *testing.T) {
 	r := run(t, func(c *Config) { c.AllowHosts = []string{"my.test", ".wild.test"} })
 	port := strconv.Itoa(r.ready.Port)
@@ -312,8 +348,8 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
-		"no TLS":      func(c *Config) { c.TLS = nil },
-		"no built-in": func(c *Config) { c.BuiltIn = nil },
+		"TLS":         func(c *Config) { c.TLS = nil },
+		"built-in":    func(c *Config) { c.BuiltIn = nil },
 		"port":        func(c *Config) { c.Port = 70000 },
 		"room of one": func(c *Config) { c.RoomSize = 1 },
 		"host name":   func(c *Config) { c.Host = "example.com" },
@@ -327,7 +363,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		var setting *SettingError
-		if wrong := strings.Contains("port room of one host name", name); errors.As(err, &setting) != wrong {
+		if wrong := strings.Contains("port, room of one, host name, a file", name); errors.As(err, &setting) != wrong {
 			t.Errorf("%s: %#v: is it the person's setting?", name, err)
 		}
 	}

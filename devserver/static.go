@@ -1,9 +1,7 @@
 package devserver
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,21 +13,23 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
 // site answers requests for files: from a folder, or from the built-in app
 // while that folder has no index.html. It looks at every request, so that a
-// folder filled while the server runs is served at once.
+// folder which is filled, or made anew, while the server runs is served at once.
 type site struct {
-	dir     string   // absolute, links resolved
-	root    *os.Root // the same folder: no path or link leads out of it
+	dir     string // absolute, links resolved
 	builtIn fs.FS
-	private []os.FileInfo
+	private []string
+
+	mu   sync.Mutex
+	root *os.Root // dir: no path or link leads out of it
 }
 
-// openSite opens dir. Those of the private paths that do not exist are left
-// out. Close the site's root when done.
+// openSite opens dir; close the site when done.
 func openSite(dir string, builtIn fs.FS, private []string) (*site, error) {
 	abs, err := filepath.Abs(dir)
 	if err == nil {
@@ -42,19 +42,45 @@ func openSite(dir string, builtIn fs.FS, private []string) (*site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the folder to serve: %w", err)
 	}
-	s := &site{dir: abs, root: root, builtIn: builtIn}
-	for _, p := range private {
-		if info, err := os.Stat(p); err == nil {
-			s.private = append(s.private, info)
-		}
-	}
-	return s, nil
+	return &site{dir: abs, root: root, builtIn: builtIn, private: private}, nil
 }
 
-// usesBuiltIn reports whether the built-in app is what is being served.
+func (s *site) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.root.Close()
+}
+
+// folder returns the folder's files as they are now. A build tool that deletes
+// its output folder and makes it anew leaves us with the deleted one.
+func (s *site) folder() fs.FS {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, err := os.Stat(s.dir)
+	if err != nil {
+		return s.root.FS()
+	}
+	if held, err := s.root.Stat("."); err != nil || !os.SameFile(held, now) {
+		if root, err := os.OpenRoot(s.dir); err == nil {
+			s.root.Close()
+			s.root = root
+		}
+	}
+	return s.root.FS()
+}
+
+// files returns what is being served, and whether that is the built-in app.
+func (s *site) files() (files fs.FS, builtIn bool) {
+	folder := s.folder()
+	if info, err := fs.Stat(folder, "index.html"); err == nil && info.Mode().IsRegular() {
+		return folder, false
+	}
+	return s.builtIn, true
+}
+
 func (s *site) usesBuiltIn() bool {
-	info, err := s.root.Stat("index.html")
-	return err != nil || !info.Mode().IsRegular()
+	_, builtIn := s.files()
+	return builtIn
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +106,9 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		name = path.Join(name, "index.html")
 		f, info, err = s.open(name)
+	} else if err == nil && strings.HasSuffix(r.URL.Path, "/") { // its relative links would lead elsewhere
+		f.Close()
+		err = fs.ErrNotExist
 	}
 	if err != nil {
 		s.notFound(w, r, err)
@@ -97,129 +126,35 @@ func redirect(w http.ResponseWriter, r *http.Request, name string) {
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-// errHidden is why a file that exists is not served.
-var errHidden = errors.New("not served")
-
 // open opens a file or folder of the site if it may be served.
 func (s *site) open(name string) (fs.File, fs.FileInfo, error) {
+	files, builtIn := s.files()
 	if hiddenName(name) {
 		return nil, nil, errHidden
 	}
-	var files fs.FS = s.builtIn
-	if !s.usesBuiltIn() {
-		files = s.root.FS()
+	// Before it is opened: opening a pipe waits for whoever writes to it.
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, nil, errHidden
+	}
+	if !builtIn && s.leadsToHidden(name) {
+		return nil, nil, errHidden
 	}
 	f, err := files.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
-		err = errHidden // a pipe or a device would block or never end
-	}
-	if err == nil && s.isPrivate(name, info) {
-		err = errHidden
-	}
-	if err == nil && info.Mode().IsRegular() {
-		err = refuseKey(name, f, info)
+	if info, err = f.Stat(); err == nil && info.Mode().IsRegular() {
+		err = refuseKey(name, f)
 	}
 	if err != nil {
 		f.Close()
 		return nil, nil, err
 	}
 	return f, info, nil
-}
-
-// hiddenName tells names that are never served: dotfiles (but for .well-known,
-// RFC 8615), and what Windows takes for a path or a stream of another file.
-func hiddenName(name string) bool {
-	if strings.ContainsAny(name, "\\:\x00") {
-		return true
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, ".") && part != "." && part != ".well-known" {
-			return true
-		}
-	}
-	return false
-}
-
-// isPrivate reports whether the file, or a folder on the way to it, is one of
-// the private ones, under whatever name: links inside the folder are resolved.
-func (s *site) isPrivate(name string, info fs.FileInfo) bool {
-	same := func(info fs.FileInfo) bool {
-		for _, p := range s.private {
-			if os.SameFile(p, info) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(s.private) == 0 || s.usesBuiltIn() {
-		return false
-	}
-	if same(info) {
-		return true
-	}
-	real, err := filepath.EvalSymlinks(filepath.Join(s.dir, filepath.FromSlash(name)))
-	if err != nil {
-		return true // it was there a moment ago; do not guess
-	}
-	for ; len(real) > len(s.dir); real = filepath.Dir(real) {
-		if info, err := os.Stat(real); err != nil || same(info) {
-			return true
-		}
-	}
-	return false
-}
-
-// maxKeyFile bounds what is read in search of a key. Real ones, chains and
-// bundles included, are a few KiB.
-const maxKeyFile = 256 << 10
-
-// refuseKey returns errHidden for private keys: by their usual names, and by
-// their content in files that are no page, script, style or medium. The file is
-// at its beginning afterwards.
-func refuseKey(name string, f fs.File, info fs.FileInfo) error {
-	ext := strings.ToLower(path.Ext(name))
-	switch ext {
-	case ".key", ".p12", ".pfx", ".jks", ".keystore", ".p8", ".ppk":
-		return errHidden
-	}
-	switch contentType(ext) {
-	case "", "text/plain; charset=utf-8", "application/json":
-	default:
-		return nil
-	}
-	if info.Size() > maxKeyFile {
-		return nil
-	}
-	seeker, ok := f.(io.Seeker)
-	if !ok {
-		return errHidden
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return err
-	}
-	if _, err := seeker.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if bytes.Contains(data, []byte("PRIVATE KEY-----")) || isDERKey(data) {
-		return errHidden
-	}
-	return nil
-}
-
-func isDERKey(data []byte) bool {
-	if _, err := x509.ParsePKCS8PrivateKey(data); err == nil {
-		return true
-	}
-	if _, err := x509.ParseECPrivateKey(data); err == nil {
-		return true
-	}
-	_, err := x509.ParsePKCS1PrivateKey(data)
-	return err == nil
 }
 
 // serveFile answers with the file, or with 304 or 206 where the request's
@@ -246,12 +181,15 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string, f 
 	http.ServeContent(out, r, "", info.ModTime(), body) // no name: what has no type yet is told by its content
 }
 
-// entityTag names this version of the file: by time and size, weak because two
-// saves within the file system's clock tick look alike; for embedded files,
-// which have no time, by content.
+// maxHashed is the size up to which a file's version is told by its content:
+// that is right always, and costs a millisecond at most.
+const maxHashed = 1 << 20
+
+// entityTag names this version of the file: by content, or for a large one by
+// time and size, which is weak (RFC 9110 §8.8.1) because a copy may keep both.
 func entityTag(body io.ReadSeeker, info fs.FileInfo) (string, error) {
-	if t := info.ModTime(); !t.IsZero() {
-		return fmt.Sprintf(`W/"%x-%x"`, t.UnixNano(), info.Size()), nil
+	if info.Size() > maxHashed {
+		return fmt.Sprintf(`W/"%x-%x"`, info.ModTime().UnixNano(), info.Size()), nil
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, body); err != nil {
@@ -289,67 +227,5 @@ func (s *site) notFound(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, "Not found. This folder has no index.html yet, so the built-in app is served.", http.StatusNotFound)
 	default:
 		http.Error(w, "Not found.", http.StatusNotFound)
-	}
-}
-
-// contentType is the media type for a file extension in lower case, or empty.
-// The list is fixed because mime.TypeByExtension asks the system, and some
-// Windows registries say that .js is text/plain, which browsers refuse to run.
-func contentType(ext string) string {
-	switch ext {
-	case ".html", ".htm":
-		return "text/html; charset=utf-8"
-	case ".js", ".mjs", ".cjs":
-		return "text/javascript; charset=utf-8" // RFC 9239
-	case ".css":
-		return "text/css; charset=utf-8"
-	case ".json", ".map":
-		return "application/json"
-	case ".webmanifest":
-		return "application/manifest+json"
-	case ".wasm":
-		return "application/wasm"
-	case ".txt", ".md":
-		return "text/plain; charset=utf-8"
-	case ".xml":
-		return "text/xml; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml"
-	case ".png":
-		return "image/png"
-	case ".jpg", ".jpeg":
-		return "image/jpeg"
-	case ".gif":
-		return "image/gif"
-	case ".webp":
-		return "image/webp"
-	case ".avif":
-		return "image/avif"
-	case ".ico":
-		return "image/vnd.microsoft.icon"
-	case ".mp4", ".m4v":
-		return "video/mp4"
-	case ".webm":
-		return "video/webm"
-	case ".ogv":
-		return "video/ogg"
-	case ".mp3":
-		return "audio/mpeg"
-	case ".wav":
-		return "audio/wav"
-	case ".ogg", ".oga", ".opus":
-		return "audio/ogg"
-	case ".m4a":
-		return "audio/mp4"
-	case ".woff":
-		return "font/woff"
-	case ".woff2":
-		return "font/woff2"
-	case ".ttf":
-		return "font/ttf"
-	case ".pdf":
-		return "application/pdf"
-	default:
-		return ""
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,7 @@ func testSite(t *testing.T, dir string, private ...string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.root.Close() })
+	t.Cleanup(func() { s.close() })
 	return s
 }
 
@@ -70,33 +71,46 @@ func keyFiles(t *testing.T) (pemKey, derKey string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), string(der)
 }
 
-func TestStaticServesAndHides(t *testing.T) {
-	pemKey, derKey := keyFiles(t)
-	outside := folder(t, map[string]string{"secret.html": "outside"})
-	dir := folder(t, map[string]string{
-		"index.html": "<p>home", "js/app.mjs": "1", "page.html": "p", "a b/한글.txt": "안녕", "sub/index.html": "sub",
-		"empty/x": "x", "data.bin": "\x00\x01", "app.wasm": "w", "clip.webm": "v",
-		".env": "TOKEN=1", ".git/config": "c", "sub/.hidden/x.html": "h", ".well-known/a.txt": "wk",
-		"server.key": "anything", "id_rsa": pemKey, "both.pem": "cert\n" + pemKey, "bundle.p12": "x", "key.der": derKey,
-		"notes.txt": pemKey, "account.json": `{"private_key":"` + strings.ReplaceAll(pemKey, "\n", `\n`) + `"}`,
-		"lib.js": `const k = "-----BEGIN PRIVATE KEY-----"`, "cert.pem": "-----BEGIN CERTIFICATE-----",
-		"state/authority/root.pem": "r", "state/free.txt": "free",
-	})
-	links := map[string]string{
-		"out.html": filepath.Join(outside, "secret.html"), "outdir": outside,
-		"in.html": "page.html", "alias": "state/authority", "alias.pem": "state/authority/root.pem", "dot.html": ".env",
-	}
-	for name, to := range links {
-		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
+// answer is what a path gets: a status, and then a media type, or the Location
+// of a redirect.
+type answer struct {
+	path   string
+	status int
+	detail string
+}
+
+func check(t *testing.T, s *site, answers []answer) {
+	t.Helper()
+	for _, want := range answers {
+		resp := get(s, "GET", want.path)
+		if resp.StatusCode != want.status {
+			t.Errorf("%s: status %d, want %d", want.path, resp.StatusCode, want.status)
+			continue
+		}
+		got := resp.Header.Get("Content-Type")
+		if want.status == 307 {
+			got = resp.Header.Get("Location")
+		}
+		if want.detail != "" && got != want.detail {
+			t.Errorf("%s: %q, want %q", want.path, got, want.detail)
 		}
 	}
-	s := testSite(t, dir, filepath.Join(dir, "state", "authority"), filepath.Join(dir, "not there"))
-	tests := []struct {
-		path   string
-		status int
-		typ    string // media type, or Location of a redirect
-	}{
+}
+
+func link(t *testing.T, to, name string) {
+	t.Helper()
+	if err := os.Symlink(to, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStaticServes(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"index.html": "<p>home", "js/app.mjs": "1", "page.html": "p", "a b/한글.txt": "안녕", "sub/index.html": "sub",
+		"empty/x": "x", "data.bin": "\x00\x01", "app.wasm": "w", "clip.webm": "v", ".well-known/a.txt": "wk",
+	})
+	link(t, "page.html", filepath.Join(dir, "in.html"))
+	check(t, testSite(t, dir), []answer{
 		{"/", 200, "text/html; charset=utf-8"},
 		{"/page.html?x=1", 200, "text/html; charset=utf-8"},
 		{"/js/app.mjs", 200, "text/javascript; charset=utf-8"},
@@ -104,11 +118,8 @@ func TestStaticServesAndHides(t *testing.T) {
 		{"/data.bin", 200, "application/octet-stream"},
 		{"/app.wasm", 200, "application/wasm"},
 		{"/clip.webm", 200, "video/webm"},
-		{"/lib.js", 200, "text/javascript; charset=utf-8"},
-		{"/cert.pem", 200, "text/plain; charset=utf-8"},
 		{"/in.html", 200, "text/html; charset=utf-8"},
 		{"/.well-known/a.txt", 200, "text/plain; charset=utf-8"},
-		{"/state/free.txt", 200, "text/plain; charset=utf-8"},
 		{"/sub/", 200, "text/html; charset=utf-8"},
 		{"/sub?room=r", 307, "./sub/?room=r"},
 		{"/index.html?room=r", 307, "./?room=r"},
@@ -116,28 +127,84 @@ func TestStaticServesAndHides(t *testing.T) {
 		{"/empty/", 404, ""},
 		{"/missing", 404, ""},
 		{"/page.html/x", 404, ""},
+		{"/page.html/", 404, ""},
+		{"/index.html/", 404, ""},
+	})
+}
+
+func TestStaticStaysInTheFolder(t *testing.T) {
+	outside := folder(t, map[string]string{"secret.html": "outside"})
+	dir := folder(t, map[string]string{
+		"index.html": "home", "page.html": "p", "sub/index.html": "sub",
+		".env": "TOKEN=1", ".git/config": "c", "sub/.hidden/x.html": "h",
+	})
+	for name, to := range map[string]string{
+		"out.html": filepath.Join(outside, "secret.html"), "outdir": outside, "env.txt": ".env", "git": ".git",
+	} {
+		link(t, to, filepath.Join(dir, name))
+	}
+	check(t, testSite(t, dir), []answer{
 		{"/.env", 404, ""}, {"/.git/config", 404, ""}, {"/sub/.hidden/x.html", 404, ""},
+		{"/env.txt", 404, ""}, {"/git/config", 404, ""}, {"/git/", 404, ""},
 		{"/../" + filepath.Base(outside) + "/secret.html", 404, ""},
 		{"/..%2f..%2fetc%2fpasswd", 404, ""}, {"/%2e%2e/%2e%2e/etc/passwd", 404, ""},
 		{"/out.html", 404, ""}, {"/outdir/secret.html", 404, ""}, {"/page.html%00.js", 404, ""},
 		{"/index.html::$DATA", 404, ""}, {"/sub%5Cindex.html", 404, ""},
+	})
+}
+
+func TestStaticHidesKeys(t *testing.T) {
+	pemKey, derKey := keyFiles(t)
+	var utf16 strings.Builder
+	for _, c := range pemKey {
+		utf16.WriteString(string(c) + "\x00")
+	}
+	check(t, testSite(t, folder(t, map[string]string{
+		"index.html": "home", "lib.js": `const k = "-----BEGIN PRIVATE KEY-----"`, "cert.pem": "-----BEGIN CERTIFICATE-----",
+		"server.key": "anything", "id_rsa": pemKey, "both.pem": "cert\n" + pemKey, "bundle.p12": "x", "key.der": derKey,
+		"notes.txt": pemKey, "account.json": `{"private_key":"` + strings.ReplaceAll(pemKey, "\n", `\n`) + `"}`,
+		"key.html": pemKey, "key.xml": pemKey, "long.pem": strings.Repeat("text\n", 100_000) + pemKey, "wide.txt": utf16.String(),
+	})), []answer{
+		{"/lib.js", 200, "text/javascript; charset=utf-8"},
+		{"/cert.pem", 200, "text/plain; charset=utf-8"},
 		{"/server.key", 404, ""}, {"/id_rsa", 404, ""}, {"/both.pem", 404, ""}, {"/bundle.p12", 404, ""},
-		{"/key.der", 404, ""}, {"/notes.txt", 404, ""}, {"/account.json", 404, ""},
+		{"/key.der", 404, ""}, {"/notes.txt", 404, ""}, {"/account.json", 404, ""}, {"/key.html", 404, ""},
+		{"/key.xml", 404, ""}, {"/long.pem", 404, ""}, {"/wide.txt", 404, ""},
+	})
+}
+
+func TestStaticHidesThePrivateFolder(t *testing.T) {
+	dir := folder(t, map[string]string{"index.html": "home", "state/authority/root.pem": "r", "state/free.txt": "free"})
+	private := filepath.Join(dir, "state", "authority")
+	s := testSite(t, dir, private, filepath.Join(dir, "not there"))
+	link(t, "state/authority", filepath.Join(dir, "alias"))
+	link(t, "state/authority/root.pem", filepath.Join(dir, "alias.pem"))
+	hidden := []answer{
+		{"/state/free.txt", 200, ""},
 		{"/state/authority/root.pem", 404, ""}, {"/state/authority/", 404, ""}, {"/state/authority", 404, ""},
 		{"/alias/root.pem", 404, ""}, {"/alias.pem", 404, ""},
 	}
-	for _, tt := range tests {
-		resp := get(s, "GET", tt.path)
-		if resp.StatusCode != tt.status {
-			t.Errorf("%s: status %d, want %d", tt.path, resp.StatusCode, tt.status)
-			continue
+	check(t, s, hidden)
+	// Another folder of the same name, made while the server runs, is private too.
+	if err := errors.Join(os.RemoveAll(private), os.Mkdir(private, 0o700), os.WriteFile(filepath.Join(private, "root.pem"), []byte("r"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	check(t, s, hidden)
+}
+
+// A folder that a build tool deletes and makes anew is served as it is now.
+func TestFolderMadeAnew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dist")
+	var s *site
+	for _, text := range []string{"one", "two", "three"} {
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "index.html"), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
 		}
-		got := resp.Header.Get("Content-Type")
-		if tt.status == 307 {
-			got = resp.Header.Get("Location")
+		if s == nil {
+			s = testSite(t, dir)
 		}
-		if tt.typ != "" && got != tt.typ {
-			t.Errorf("%s: %q, want %q", tt.path, got, tt.typ)
+		if got := body(get(s, "GET", "/")); got != text {
+			t.Errorf("%q, want %q", got, text)
 		}
 	}
 }
@@ -167,6 +234,19 @@ func TestStaticConditionalAndRange(t *testing.T) {
 	}
 	if resp := get(s, "GET", "/", "If-None-Match", tag); resp.StatusCode != 200 || body(resp) != "changed, and longer" {
 		t.Errorf("changed: status %d", resp.StatusCode)
+	}
+	// The same size and time, as with cp -p: the content counts.
+	info, err := os.Stat(filepath.Join(dir, "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag = get(s, "GET", "/").Header.Get("ETag")
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "index.html"), []byte("CHANGED, and longer"), 0o644),
+		os.Chtimes(filepath.Join(dir, "index.html"), info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	if resp := get(s, "GET", "/", "If-None-Match", tag); resp.StatusCode != 200 {
+		t.Errorf("changed within its time and size: status %d", resp.StatusCode)
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
 		if resp := get(s, method, "/"); resp.StatusCode != 405 || resp.Header.Get("Allow") == "" {
@@ -231,7 +311,7 @@ func FuzzStaticPath(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	defer s.root.Close()
+	defer s.close()
 	f.Fuzz(func(t *testing.T, path string) {
 		r := httptest.NewRequest("GET", "https://localhost/", nil)
 		r.URL.Path = path

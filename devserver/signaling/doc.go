@@ -50,6 +50,8 @@
 //	shutting-down  1001   the server is stopping; try again in a moment
 //	no-such-peer   –      "to" names nobody in the room: it may just have left
 //
+// The code "rate-limited" is reserved for limits on the number of messages.
+//
 // A peer that does not read as fast as others send is closed with 4003, and one
 // that does not answer a ping (RFC 6455 §5.5.2) in time is cut off; its room is
 // told that it left. Between two peers messages arrive in the order they were

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -32,13 +31,8 @@ type Config struct {
 	PongTimeout time.Duration
 	// WriteTimeout is how long one message may take to leave; default 10 s.
 	WriteTimeout time.Duration
-	// CheckOrigin decides whether a page of the request's Origin may connect.
-	// The default lets only pages of the same host and port in.
-	CheckOrigin func(*http.Request) bool
-	// ICEServers is the JSON array for the welcome; default [].
-	ICEServers json.RawMessage
-	// OnEvent, if set, hears of joins and leaves. It is called from the
-	// connections' goroutines, never under the hub's lock.
+	// OnEvent, if set, hears of joins and leaves in their order. It is called
+	// under the hub's lock: it must neither wait nor call the hub.
 	OnEvent func(Event)
 }
 
@@ -86,9 +80,6 @@ func New(cfg Config) *Hub {
 	setDefault(&cfg.PingInterval, 25*time.Second)
 	setDefault(&cfg.PongTimeout, 10*time.Second)
 	setDefault(&cfg.WriteTimeout, 10*time.Second)
-	if cfg.ICEServers == nil {
-		cfg.ICEServers = json.RawMessage("[]")
-	}
 	if cfg.OnEvent == nil {
 		cfg.OnEvent = func(Event) {}
 	}
@@ -98,7 +89,8 @@ func New(cfg Config) *Hub {
 			HandshakeTimeout: cfg.WriteTimeout,
 			ReadBufferSize:   2 << 10,
 			WriteBufferSize:  4 << 10,
-			CheckOrigin:      cfg.CheckOrigin, // nil is gorilla's own same-host check
+			// CheckOrigin stays nil, which lets only pages of the request's own
+			// Host in. Which hosts there are is for the caller to guard.
 		},
 		rooms: make(map[string][]*peer),
 		live:  make(map[*peer]struct{}),
@@ -197,28 +189,26 @@ func (h *Hub) join(p *peer) bool {
 		ids[i] = m.id
 	}
 	h.rooms[p.room] = append(members, p)
-	p.out.put(welcomeMessage(p.id, p.room, ids, h.cfg.ICEServers))
-	events := []Event{h.event(Joined, p)}
-	events = append(events, h.send(members, joinedMessage(p.id))...)
+	p.out.put(welcomeMessage(p.id, p.room, ids))
+	h.emit(Joined, p)
+	h.send(members, joinedMessage(p.id))
 	h.mu.Unlock()
-	h.emit(events)
 	return true
 }
 
 // leave takes p out of its room, if it is still there, and tells the others.
 func (h *Hub) leave(p *peer) {
 	h.mu.Lock()
-	events := h.remove(p)
-	h.mu.Unlock()
-	h.emit(events)
+	defer h.mu.Unlock()
+	h.remove(p)
 }
 
 // relay passes data from p on: to the peer called to, or to everyone else.
 func (h *Hub) relay(p *peer, to string, data json.RawMessage) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	members := h.rooms[p.room]
 	if !slices.Contains(members, p) { // thrown out a moment ago: its reader has yet to notice
-		h.mu.Unlock()
 		return
 	}
 	receivers := make([]*peer, 0, len(members))
@@ -232,30 +222,27 @@ func (h *Hub) relay(p *peer, to string, data json.RawMessage) {
 		receivers = []*peer{p}
 		msg = errorMessage(noSuchPeer, fmt.Sprintf("there is no other peer %.64q in this room; it may have left", to))
 	}
-	events := h.send(receivers, msg)
-	h.mu.Unlock()
-	h.emit(events)
+	h.send(receivers, msg)
 }
 
 // send queues msg for each of the peers and throws out those that are too far
-// behind to take it. It needs h.mu and returns the events to emit after it.
-func (h *Hub) send(to []*peer, msg []byte) (events []Event) {
+// behind to take it. It needs h.mu.
+func (h *Hub) send(to []*peer, msg []byte) {
 	for _, m := range slices.Clone(to) { // remove changes the room's slice
 		if !m.out.put(msg) {
 			m.tooSlow()
-			events = append(events, h.remove(m)...)
+			h.remove(m)
 		}
 	}
-	return events
 }
 
 // remove needs h.mu; see leave. Telling the others may throw out more of them:
 // the recursion ends because each step has one member less.
-func (h *Hub) remove(p *peer) []Event {
+func (h *Hub) remove(p *peer) {
 	members := h.rooms[p.room]
 	i := slices.Index(members, p)
 	if i < 0 {
-		return nil
+		return
 	}
 	members = slices.Delete(members, i, i+1)
 	if len(members) == 0 {
@@ -263,17 +250,15 @@ func (h *Hub) remove(p *peer) []Event {
 	} else {
 		h.rooms[p.room] = members
 	}
-	return append([]Event{h.event(Left, p)}, h.send(members, leftMessage(p.id))...)
+	h.emit(Left, p)
+	h.send(members, leftMessage(p.id))
 }
 
-func (h *Hub) event(kind EventKind, p *peer) Event {
-	return Event{Kind: kind, Room: p.room, Peer: p.id, Addr: p.addr, Peers: len(h.rooms[p.room]), RoomSize: h.cfg.RoomSize}
-}
-
-func (h *Hub) emit(events []Event) {
-	for _, e := range events {
-		h.cfg.OnEvent(e)
-	}
+func (h *Hub) emit(kind EventKind, p *peer) {
+	h.cfg.OnEvent(Event{
+		Kind: kind, Room: p.room, Peer: p.id, Addr: p.addr,
+		Peers: len(h.rooms[p.room]), RoomSize: h.cfg.RoomSize,
+	})
 }
 
 // newID returns an id that cannot be guessed: 130 random bits after a "p".

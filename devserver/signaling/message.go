@@ -120,14 +120,14 @@ func encode(v any) []byte {
 	return b
 }
 
-func welcomeMessage(id, room string, peers []string, iceServers json.RawMessage) []byte {
+func welcomeMessage(id, room string, peers []string) []byte {
 	return encode(struct {
-		Type       string          `json:"type"`
-		ID         string          `json:"id"`
-		Room       string          `json:"room"`
-		Peers      []string        `json:"peers"`
-		ICEServers json.RawMessage `json:"iceServers"`
-	}{"welcome", id, room, peers, iceServers})
+		Type       string     `json:"type"`
+		ID         string     `json:"id"`
+		Room       string     `json:"room"`
+		Peers      []string   `json:"peers"`
+		ICEServers []struct{} `json:"iceServers"` // none yet: this server has no STUN and TURN
+	}{"welcome", id, room, peers, []struct{}{}})
 }
 
 func joinedMessage(id string) []byte { return peerMessage("peer-joined", id) }

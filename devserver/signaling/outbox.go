@@ -9,7 +9,7 @@ type ending struct {
 }
 
 // outbox is the bounded queue between the hub, which puts without waiting, and
-// a connection's one writer, which takes. It is bounded in messages and in
+// a connection's one writer, which takes them one by one. It is bounded in messages and in
 // bytes; a message of any size fits into an empty one.
 type outbox struct {
 	maxMessages, maxBytes int
@@ -60,14 +60,19 @@ func (o *outbox) finish(e ending, drop bool) {
 	o.signal()
 }
 
-// take hands over all that is queued. A non-nil ending means that nothing will
-// come after it.
-func (o *outbox) take() ([][]byte, *ending) {
+// next hands over the oldest message. Without one, a non-nil ending means that
+// none will come.
+func (o *outbox) next() ([]byte, *ending) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	q := o.queue
-	o.queue, o.bytes = nil, 0
-	return q, o.end
+	if len(o.queue) == 0 {
+		return nil, o.end
+	}
+	msg := o.queue[0]
+	o.queue[0] = nil // let go of it before the slice moves on
+	o.queue = o.queue[1:]
+	o.bytes -= len(msg)
+	return msg, nil
 }
 
 func (o *outbox) signal() {

@@ -20,9 +20,9 @@ type peer struct {
 	out  *outbox
 }
 
-// lingering is how long a peer has to answer our close frame. Until then what it
-// sends is read and forgotten: closing a socket with unread bytes resets it, and
-// the reset can overtake our last words.
+// lingering is how long our close frame may take to leave, and then the peer to
+// answer it. Until then what it sends is read and forgotten: closing a socket
+// with unread bytes resets it, and the reset can overtake our last words.
 const lingering = time.Second
 
 // ServeHTTP is the WebSocket door: it upgrades the request, runs the peer's
@@ -161,10 +161,10 @@ func (p *peer) fail(c code, text string) {
 }
 
 // tooSlow closes a peer that is too far behind. Its writer is stuck in the
-// middle of something: it gets one second to come free, or never will.
+// middle of a message: it gets as long as a last word may take, or is cut off.
 func (p *peer) tooSlow() {
 	p.out.finish(ending{closeTooSlow, "too-slow"}, true)
-	p.conn.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
+	p.conn.NetConn().SetWriteDeadline(time.Now().Add(lingering))
 }
 
 // cut ends the connection at once, without a word.
@@ -177,28 +177,38 @@ func (p *peer) write() {
 	for {
 		select {
 		case <-p.out.wake:
-			msgs, end := p.out.take()
-			for _, m := range msgs {
-				if !p.writeFrame(websocket.TextMessage, m) {
-					return
-				}
-			}
-			if end != nil {
-				p.writeFrame(websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason))
+			if !p.flush() {
 				return
 			}
 		case <-ping.C:
-			if !p.writeFrame(websocket.PingMessage, nil) {
+			if !p.writeFrame(websocket.PingMessage, nil, p.hub.cfg.WriteTimeout) {
 				return
 			}
 		}
 	}
 }
 
+// flush writes what is queued, and the close frame if that was all there will
+// be. It reports whether there is anything left to write for.
+func (p *peer) flush() bool {
+	for {
+		msg, end := p.out.next()
+		switch {
+		case end != nil:
+			p.writeFrame(websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason), lingering)
+			return false
+		case msg == nil:
+			return true
+		case !p.writeFrame(websocket.TextMessage, msg, p.hub.cfg.WriteTimeout):
+			return false
+		}
+	}
+}
+
 // writeFrame reports whether the connection is still good. A write that failed
 // half-way leaves it unusable, so the reader is stopped as well.
-func (p *peer) writeFrame(kind int, body []byte) bool {
-	p.conn.SetWriteDeadline(time.Now().Add(p.hub.cfg.WriteTimeout))
+func (p *peer) writeFrame(kind int, body []byte, timeout time.Duration) bool {
+	p.conn.SetWriteDeadline(time.Now().Add(timeout))
 	if err := p.conn.WriteMessage(kind, body); err != nil {
 		p.cut()
 		return false
