@@ -97,14 +97,16 @@ const (
 	FormatDER Format = "der" // X.690, for phones and Windows
 )
 
-// ExportRoot returns the root certificate, which is public, in the given
-// format.
-func (a *Authority) ExportRoot(format Format) ([]byte, error) {
+// ExportRoot returns the root certificate as [EncodeRoot] does.
+func (a *Authority) ExportRoot(format Format) ([]byte, error) { return EncodeRoot(a.root, format) }
+
+// EncodeRoot returns a root certificate, which is public, in the given format.
+func EncodeRoot(root *x509.Certificate, format Format) ([]byte, error) {
 	switch format {
 	case FormatPEM:
-		return encodePEM(blockCertificate, a.root.Raw), nil
+		return encodePEM(blockCertificate, root.Raw), nil
 	case FormatDER:
-		return slices.Clone(a.root.Raw), nil
+		return slices.Clone(root.Raw), nil
 	}
 	return nil, fmt.Errorf("exporting the root: %q is not a format; use %s or %s", string(format), FormatPEM, FormatDER)
 }

@@ -360,11 +360,20 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal(err)
 		}
 		a, err := Open(dir)
+		alone, rootErr := OpenRoot(dir)
 		var fault *StoreError
-		if err != nil && !errors.As(err, &fault) {
-			t.Fatalf("error %v, want a *StoreError", err)
+		for _, err := range []error{err, rootErr} {
+			if err != nil && !errors.As(err, &fault) {
+				t.Fatalf("error %v, want a *StoreError", err)
+			}
+		}
+		if (rootErr == nil) != (alone != nil) {
+			t.Fatalf("OpenRoot: %v with error %v", alone, rootErr)
 		}
 		if err == nil {
+			if rootErr != nil || !alone.Equal(a.Root()) {
+				t.Fatalf("Open accepts the store, and OpenRoot says %v", rootErr)
+			}
 			if _, err := a.Issue([]string{"localhost"}); err != nil {
 				t.Fatalf("an authority that was accepted cannot sign: %v", err)
 			}

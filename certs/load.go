@@ -26,9 +26,12 @@ func open(dir string, now func() time.Time) (*Authority, error) {
 	if err := checkFolder(dir); err != nil {
 		return nil, err
 	}
+	if err := checkPrivate(dir); err != nil {
+		return nil, err
+	}
 	s := &storeReader{dir: dir}
 	a := &Authority{
-		root:         s.certificate(rootFile),
+		root:         s.root(),
 		intermediate: s.certificate(intermediateFile),
 		key:          s.privateKey(),
 		now:          now,
@@ -43,22 +46,26 @@ func open(dir string, now func() time.Time) (*Authority, error) {
 }
 
 // checkFolder returns an error that wraps ErrNoAuthority if there is no folder
-// or nothing in it, and a *StoreError if it is not one to rely on.
+// or nothing in it, and a *StoreError if it cannot be read.
 func checkFolder(dir string) error {
 	if blocker, ok := fileInTheWay(dir); ok {
 		return notFolder(blocker)
 	}
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return fmt.Errorf("opening %s: %w", dir, ErrNoAuthority)
 	}
 	if err != nil {
 		return unreadable(dir, err)
 	}
-	if entries, err := os.ReadDir(dir); err != nil {
+	return nil
+}
+
+// checkPrivate returns a *StoreError if the folder is not its user's own.
+func checkPrivate(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return unreadable(dir, err)
-	} else if len(entries) == 0 {
-		return fmt.Errorf("opening %s: %w", dir, ErrNoAuthority)
 	}
 	return checkOwner(dir, info, 0o022)
 }
@@ -104,8 +111,22 @@ func (s *storeReader) certificate(name string) *x509.Certificate {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		s.fail(name, "is damaged: it does not hold a certificate (%v)", err)
+		return nil
 	}
 	return cert
+}
+
+// root returns the root certificate, of which only the dates are not checked.
+func (s *storeReader) root() *x509.Certificate {
+	root := s.certificate(rootFile)
+	if s.err != nil {
+		return nil
+	}
+	if err := root.CheckSignatureFrom(root); err != nil { // which wants a CA certificate, too
+		s.fail(rootFile, "is not a root certificate (%v)", err)
+		return nil
+	}
+	return root
 }
 
 func (s *storeReader) privateKey() *ecdsa.PrivateKey {
@@ -184,9 +205,6 @@ func (a *Authority) check(dir string) error {
 	}
 	if err := checkDates(dir, intermediateFile, a.intermediate, a.now()); err != nil {
 		return err
-	}
-	if err := a.root.CheckSignatureFrom(a.root); err != nil {
-		return damaged(dir, rootFile, fmt.Sprintf("is not a root certificate (%v)", err))
 	}
 	if !a.intermediate.IsCA || !a.intermediate.BasicConstraintsValid {
 		return damaged(dir, intermediateFile, "may not sign certificates")

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,6 +65,21 @@ func OpenOrCreate(dir string, opts Options) (a *Authority, created bool, err err
 // [ErrNoAuthority] if the folder is missing or empty, and is a *StoreError if
 // the store is damaged, expired or open to others.
 func Open(dir string) (*Authority, error) { return open(dir, time.Now) }
+
+// OpenRoot returns the root certificate of the authority in the folder dir, from
+// root.pem alone: what is needed to show or export it, and to add it to a
+// machine's stores or remove it from them. The rest of the store may be missing,
+// damaged or expired, and may belong to another user, as for a command that runs
+// with sudo. The error wraps [ErrNoAuthority] if the folder is missing or empty,
+// and is a *StoreError otherwise.
+func OpenRoot(dir string) (*x509.Certificate, error) {
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
+	s := &storeReader{dir: dir}
+	root := s.root()
+	return root, s.err
+}
 
 func openOrCreate(dir string, opts Options, now func() time.Time) (*Authority, bool, error) {
 	parent := filepath.Dir(dir)

@@ -71,6 +71,10 @@ func TestStoreOfAnotherUser(t *testing.T) {
 		if !errors.As(err, &fault) || fault.File != filepath.Join(dir, given) || !strings.Contains(fault.Reason, "belongs to user 65534") {
 			t.Errorf("%s given away: %v", given, err)
 		}
+		// What `sudo rtcdev certs trust --stores system` needs.
+		if _, err := OpenRoot(dir); err != nil {
+			t.Errorf("%s given away: the root alone: %v", given, err)
+		}
 	}
 }
 
