@@ -49,7 +49,13 @@
 // that is damaged, expired or open to others is reported as a [StoreError],
 // which names the file, the reason and the way out; it is never repaired or
 // replaced, because a new root would have to be trusted again on every device
-// and only a person can decide that.
+// and only a person can decide that. [OpenRoot] asks for less, so that the root
+// of a store in any state can be removed from the places that trust it.
+//
+// The folder is for its user only (mode 0700, the key 0600). The folder above it
+// may be read by others, but must not be writable by them: they could put
+// another authority in its place. A sticky folder like /tmp is accepted, since
+// only the owner of a folder can rename it there.
 //
 // # Limits
 //

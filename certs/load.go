@@ -23,10 +23,7 @@ const maxStoreFile = 64 << 10
 
 // open loads and checks the store in dir.
 func open(dir string, now func() time.Time) (*Authority, error) {
-	if err := checkFolder(dir); err != nil {
-		return nil, err
-	}
-	if err := checkPrivate(dir); err != nil {
+	if err := checkFolder(dir, true); err != nil {
 		return nil, err
 	}
 	s := &storeReader{dir: dir}
@@ -46,10 +43,14 @@ func open(dir string, now func() time.Time) (*Authority, error) {
 }
 
 // checkFolder returns an error that wraps ErrNoAuthority if there is no folder
-// or nothing in it, and a *StoreError if it cannot be read.
-func checkFolder(dir string) error {
+// or nothing in it, and a *StoreError if it is not one to rely on: others may
+// never change it, and a private one must be this user's and closed to others.
+func checkFolder(dir string, private bool) error {
 	if blocker, ok := fileInTheWay(dir); ok {
 		return notFolder(blocker)
+	}
+	if err := checkParent(filepath.Dir(dir)); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
@@ -58,16 +59,16 @@ func checkFolder(dir string) error {
 	if err != nil {
 		return unreadable(dir, err)
 	}
-	return nil
-}
-
-// checkPrivate returns a *StoreError if the folder is not its user's own.
-func checkPrivate(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return unreadable(dir, err)
 	}
-	return checkOwner(dir, info, 0o022)
+	if private {
+		if err := checkOwner(dir, info); err != nil {
+			return err
+		}
+	}
+	return checkMode(dir, info, private)
 }
 
 // storeReader reads the files of a store and keeps the first fault.
@@ -163,7 +164,10 @@ func readStoreFile(path string, private bool) ([]byte, error) {
 		return nil, unreadable(path, err)
 	}
 	if private {
-		if err := checkOwner(path, info, 0o077); err != nil {
+		if err := checkOwner(path, info); err != nil {
+			return nil, err
+		}
+		if err := checkMode(path, info, true); err != nil {
 			return nil, err
 		}
 	}

@@ -24,6 +24,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	plainUmask()
 	if mode := os.Getenv(childModeEnv); mode != "" {
 		os.Exit(childMain(mode, os.Getenv(childDirEnv)))
 	}

@@ -63,17 +63,18 @@ func OpenOrCreate(dir string, opts Options) (a *Authority, created bool, err err
 
 // Open returns the authority in the folder dir. The error wraps
 // [ErrNoAuthority] if the folder is missing or empty, and is a *StoreError if
-// the store is damaged, expired or open to others.
+// the store is damaged, expired or open to others, or if others could replace
+// the folder.
 func Open(dir string) (*Authority, error) { return open(dir, time.Now) }
 
 // OpenRoot returns the root certificate of the authority in the folder dir, from
 // root.pem alone: what is needed to show or export it, and to add it to a
 // machine's stores or remove it from them. The rest of the store may be missing,
-// damaged or expired, and may belong to another user, as for a command that runs
-// with sudo. The error wraps [ErrNoAuthority] if the folder is missing or empty,
-// and is a *StoreError otherwise.
+// damaged, expired or readable by others, and may belong to another user, as for
+// a command that runs with sudo. The error wraps [ErrNoAuthority] if the folder
+// is missing or empty, and is a *StoreError otherwise.
 func OpenRoot(dir string) (*x509.Certificate, error) {
-	if err := checkFolder(dir); err != nil {
+	if err := checkFolder(dir, false); err != nil {
 		return nil, err
 	}
 	s := &storeReader{dir: dir}

@@ -15,6 +15,10 @@ import (
 // nobody is the number of a user who owns nothing.
 const nobody = 65534
 
+// plainUmask makes the folders of tests what they are for most people: a person
+// whose umask lets the group write would have every test's home refused.
+func plainUmask() { syscall.Umask(0o022) }
+
 // limitSelf takes room for files ("disk") or root's power ("user") from this
 // process.
 func limitSelf(limit string) {
@@ -100,6 +104,11 @@ func TestModeFaults(t *testing.T) {
 		{"key readable by all", chmod(keyFile, 0o644), keyFile, "other users can read or change (mode 0644)", "chmod 600 "},
 		{"folder writable by the group", chmod(".", 0o770), ".", "can be changed by other users (mode 0770)", "chmod 700 "},
 		{"folder writable by all", chmod(".", 0o707), ".", "can be changed by other users (mode 0707)", "chmod 700 "},
+		{"folder readable by the group", chmod(".", 0o750), ".", "is open to other users (mode 0750)", "chmod 700 "},
+		{"folder readable by all", chmod(".", 0o755), ".", "is open to other users (mode 0755)", "chmod 700 "},
+		{"folder that all may search", chmod(".", 0o711), ".", "is open to other users (mode 0711)", "chmod 700 "},
+		{"home writable by the group", chmod("..", 0o770), "..", "can be changed by other users (mode 0770)", "chmod go-w "},
+		{"home writable by all", chmod("..", 0o757), "..", "can be changed by other users (mode 0757)", "chmod go-w "},
 		{"key is a pipe", func(t *testing.T, dir string) {
 			remove(keyFile)(t, dir)
 			if err := syscall.Mkfifo(filepath.Join(dir, keyFile), 0o600); err != nil {
@@ -107,6 +116,64 @@ func TestModeFaults(t *testing.T) {
 			}
 		}, keyFile, "is not a regular file", wayOut},
 	})
+}
+
+// TestHomes are folders to keep the authority in, before there is one.
+func TestHomes(t *testing.T) {
+	for _, c := range []struct {
+		mode  os.FileMode
+		owner int // 0: this user
+		good  bool
+	}{
+		{0o700, 0, true},
+		{0o755, 0, true},
+		{0o777 | os.ModeSticky, 0, true},
+		{0o775, 0, false},
+		{0o757, 0, false},
+		{0o777 | os.ModeSticky, nobody, false},
+	} {
+		home := filepath.Join(t.TempDir(), "home")
+		if err := errors.Join(os.Mkdir(home, 0o700), os.Chmod(home, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if c.owner != 0 {
+			if os.Geteuid() != 0 {
+				continue // only root can give a folder away
+			}
+			if err := os.Chown(home, c.owner, c.owner); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir := filepath.Join(home, "authority")
+		_, created, err := OpenOrCreate(dir, Options{})
+		if created != c.good || (err == nil) != c.good {
+			t.Errorf("mode %v of user %d: created %v, error %v", c.mode, c.owner, created, err)
+		}
+		if _, rootErr := OpenRoot(dir); (rootErr == nil) != c.good {
+			t.Errorf("mode %v of user %d: OpenRoot says %v", c.mode, c.owner, rootErr)
+		}
+		if entries, _ := os.ReadDir(home); !c.good && len(entries) != 0 {
+			t.Errorf("mode %v of user %d: made %v all the same", c.mode, c.owner, entries)
+		}
+	}
+}
+
+// TestOpenRootModes: what others can read is a leak of the key but not of the
+// root; what others can change may be another root.
+func TestOpenRootModes(t *testing.T) {
+	for mode, good := range map[os.FileMode]bool{0o755: true, 0o750: true, 0o775: false, 0o702: false} {
+		dir := filepath.Join(t.TempDir(), "authority")
+		if _, _, err := OpenOrCreate(dir, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		chmod(".", mode)(t, dir)
+		chmod(keyFile, 0o644)(t, dir)
+		_, err := OpenRoot(dir)
+		var fault *StoreError
+		if (err == nil) != good || err != nil && (!errors.As(err, &fault) || fault.Fix != "chmod 700 "+dir) {
+			t.Errorf("mode %v: error %v", mode, err)
+		}
+	}
 }
 
 func chmod(name string, mode os.FileMode) func(*testing.T, string) {
