@@ -89,6 +89,18 @@ func (a *Authority) Permits(name string) error {
 	return nil
 }
 
+// CheckNames returns nil if [Authority.Issue] would accept the names from an
+// authority made with o, and otherwise a *NameError. It is for asking before
+// [OpenOrCreate] makes one.
+func CheckNames(names []string, o Options) error {
+	limits, err := newConstraints(o)
+	if err != nil {
+		return fmt.Errorf("reading the names to permit: %w", err)
+	}
+	_, err = limits.subjects(names)
+	return err
+}
+
 // Format is an encoding of a certificate.
 type Format string
 

@@ -27,14 +27,9 @@ const (
 // a *NameError if a name is malformed or outside the constraints, and wraps
 // [ErrExpired] if the authority is.
 func (a *Authority) Issue(names []string) (*tls.Certificate, error) {
-	subjects, err := parseSubjects(names)
+	subjects, err := a.constraints.subjects(names)
 	if err != nil {
 		return nil, err
-	}
-	for _, s := range subjects {
-		if outside := a.constraints.check(s); outside != nil {
-			return nil, outside
-		}
 	}
 	now := a.now()
 	if now.After(a.intermediate.NotAfter) {
@@ -84,6 +79,20 @@ func parseSubjects(names []string) ([]subject, error) {
 		}
 		if !slices.Contains(subjects, s) {
 			subjects = append(subjects, s)
+		}
+	}
+	return subjects, nil
+}
+
+// subjects parses the names and returns a *NameError for one that is outside.
+func (c *constraints) subjects(names []string) ([]subject, error) {
+	subjects, err := parseSubjects(names)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range subjects {
+		if outside := c.check(s); outside != nil {
+			return nil, outside
 		}
 	}
 	return subjects, nil

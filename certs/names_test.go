@@ -2,6 +2,7 @@ package certs
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -80,6 +81,30 @@ func TestPermits(t *testing.T) {
 	}
 	if err := a.Permits("*.test"); err == nil || !strings.Contains(err.Error(), "browsers and OpenSSL refuse") {
 		t.Errorf("*.test: %v", err)
+	}
+}
+
+// TestCheckNamesSaysWhatIssueSays, and makes nothing.
+func TestCheckNamesSaysWhatIssueSays(t *testing.T) {
+	for _, o := range []Options{{}, {Hostname: "desk", Permit: []string{"example.com"}}, {Unconstrained: true}} {
+		a := newTestAuthority(t, o)
+		for _, names := range [][]string{
+			nil, {"localhost"}, {"localhost", "staus"}, {"desk"}, {"www.example.com"}, {"8.8.8.8"}, {"a_b.test"}, {"*.test"}, {"192.168.0.1", "*.app.test"},
+		} {
+			_, issueErr := a.Issue(names)
+			err := CheckNames(names, o)
+			if fmt.Sprint(err) != fmt.Sprint(issueErr) {
+				t.Errorf("%v of %+v: CheckNames says %v, Issue says %v", names, o, err, issueErr)
+			}
+			var nameErr *NameError
+			if err != nil && names != nil && !errors.As(err, &nameErr) {
+				t.Errorf("%v: error %v, want a *NameError", names, err)
+			}
+		}
+	}
+	var nameErr *NameError
+	if err := CheckNames([]string{"localhost"}, Options{Permit: []string{"com"}}); !errors.As(err, &nameErr) || nameErr.Name != "com" {
+		t.Errorf("a bad Permit: error %v", err)
 	}
 }
 
