@@ -31,7 +31,7 @@ type Machine struct {
 	// " trust --stores system" or " untrust --stores system" is put after it in a Fix.
 	RootCommand string
 
-	Timeout  time.Duration // for one outside command; 0 means 20 s
+	Timeout  time.Duration // for one outside command, or the wait for one of another rtcdev; 0 means 20 s
 	LookPath func(program string) (string, error)
 	Run      Runner
 }
@@ -70,10 +70,7 @@ func (m Machine) Stores() []Store {
 // output runs a program under m's time limit. A failed run returns its
 // output together with the error.
 func (m Machine) output(ctx context.Context, program string, args ...string) (stdout, stderr string, err error) {
-	limit := m.Timeout
-	if limit == 0 {
-		limit = commandTimeout
-	}
+	limit := m.timeout()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out, errs, err := m.Run(limited, program, args...)
@@ -88,6 +85,13 @@ func (m Machine) output(ctx context.Context, program string, args ...string) (st
 		err = fmt.Errorf("running %s: %w: %s", name, err, oneLine(string(errs)))
 	}
 	return string(out), string(errs), err
+}
+
+func (m Machine) timeout() time.Duration {
+	if m.Timeout == 0 {
+		return commandTimeout
+	}
+	return m.Timeout
 }
 
 func runCommand(ctx context.Context, program string, args ...string) ([]byte, []byte, error) {

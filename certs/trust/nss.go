@@ -88,9 +88,19 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	return st
 }
 
-// read is find for those who change nothing; it waits for those who do.
+// lockToRead waits for those who change the database, because reading it in
+// the middle of a change can fail, but not for one that takes too long.
+func (s nssStore) lockToRead(ctx context.Context) (unlock func(), err error) {
+	unlock, err = s.m.lockDir(ctx, s.dir)
+	if errors.Is(err, ErrTimeout) {
+		return func() {}, nil
+	}
+	return unlock, err
+}
+
+// read is find for those who change nothing.
 func (s nssStore) read(ctx context.Context, root *x509.Certificate) (entry, error) {
-	unlock, err := lockDir(ctx, s.dir)
+	unlock, err := s.lockToRead(ctx)
 	if err != nil {
 		return entry{}, err
 	}
@@ -126,7 +136,7 @@ func (s nssStore) Install(ctx context.Context, root *x509.Certificate) error {
 		}
 	}
 	// certutil does not wait for another certutil: of two at once, one fails.
-	unlock, err := lockDir(ctx, s.dir)
+	unlock, err := s.m.lockDir(ctx, s.dir)
 	if err != nil {
 		return err
 	}
@@ -178,7 +188,7 @@ func (s nssStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if err != nil || !there {
 		return err
 	}
-	unlock, err := lockDir(ctx, s.dir)
+	unlock, err := s.m.lockDir(ctx, s.dir)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,9 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 		return fmt.Errorf("changing the system store: %w", err)
 	}
 	// Two of the distribution's tools at once would write into one new bundle.
-	unlock, err := lockDir(ctx, l.anchors)
+	m := s.m
+	m.Timeout = toolTimeout
+	unlock, err := m.lockDir(ctx, l.anchors)
 	if err != nil {
 		return fmt.Errorf("changing the system store: %w", err)
 	}
