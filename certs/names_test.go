@@ -102,6 +102,11 @@ func TestCheckNamesSaysWhatIssueSays(t *testing.T) {
 			}
 		}
 	}
+	for _, o := range []Options{{Permit: []string{"example.com"}}, {Unconstrained: true}, {Hostname: "www.example.com"}} {
+		if CheckNames([]string{"www.example.com"}, o) != nil || CheckNames([]string{"www.example.com"}, Options{}) == nil {
+			t.Errorf("%+v should permit www.example.com, and no options should not", o)
+		}
+	}
 	var nameErr *NameError
 	if err := CheckNames([]string{"localhost"}, Options{Permit: []string{"com"}}); !errors.As(err, &nameErr) || nameErr.Name != "com" {
 		t.Errorf("a bad Permit: error %v", err)
