@@ -83,7 +83,7 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	case e.ours:
 		st.State, st.Reason = StateAbsent, "the root is in it, but is not trusted for websites"
 	default:
-		st.State, st.Reason = StateAbsent, "the root is not in it"
+		st.State, st.Reason = StateAbsent, reasonAbsent
 	}
 	return st
 }

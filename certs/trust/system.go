@@ -59,15 +59,23 @@ func (s systemStore) layout() (layout, error) {
 				*p = filepath.Join(s.m.Root, *p)
 			}
 		}
-		if !isDir(l.anchors) {
-			continue
+		if isDir(l.anchors) {
+			return l, nil
 		}
-		if _, err := s.m.LookPath(l.tool); err != nil {
-			return l, fault("install the package ca-certificates", "looking for %s: %w", l.tool, ErrToolMissing)
-		}
-		return l, nil
 	}
 	return layout{}, fault("install the package ca-certificates", "changing the system store of this distribution: %w", ErrUnsupported)
+}
+
+// tool finds the program that rebuilds the bundle. It is needed for a change
+// only. The system's folders for administrators are looked in, too: Debian
+// leaves them out of an ordinary user's PATH, and su keeps that PATH for root.
+func (s systemStore) tool(l layout) (string, error) {
+	for _, dir := range []string{"", "/usr/sbin", "/sbin"} {
+		if path, err := s.m.LookPath(filepath.Join(dir, l.tool)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fault("install the package ca-certificates", "looking for %s: %w", l.tool, ErrToolMissing)
 }
 
 // anchor is the file that holds root. Its name is the one that truststore
@@ -87,16 +95,19 @@ func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
 	anchored := exists(l.anchor(root))
 	bundled, err := bundleHas(l.bundle, root)
 	st.entry = anchored || bundled
-	switch {
-	case err != nil:
+	if err != nil {
 		return unreadable(st, err)
-	case bundled:
+	}
+	if bundled {
 		st.State = StateTrusted
 		return st
-	case anchored:
-		st.State, st.Reason = StateAbsent, fmt.Sprintf("the root is in %s, but not in the bundle that programs read", l.anchors)
-	default:
-		st.State, st.Reason = StateAbsent, "the root is not in it"
+	}
+	if _, err := s.tool(l); err != nil {
+		return unreadable(st, err)
+	}
+	st.State, st.Reason = StateAbsent, reasonAbsent
+	if anchored {
+		st.Reason = fmt.Sprintf("the root is in %s, but not in the bundle that programs read", l.anchors)
 	}
 	if st.NeedsRoot {
 		st.Reason += "; only root may change it"
@@ -133,10 +144,13 @@ func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if !bundled && !exists(l.anchor(root)) {
+	there := bundled || exists(l.anchor(root))
+	switch {
+	case !there && s.m.UID == 0:
 		return s.clean(ctx, l, root)
-	}
-	if s.m.UID != 0 {
+	case !there:
+		return nil // dangling links, which only root could remove, trust nothing
+	case s.m.UID != 0:
 		return fault(s.m.RootCommand+" untrust --stores system", "changing the system store: %w", ErrNeedsRoot)
 	}
 	if err := s.uninstall(ctx, l, root); err != nil {

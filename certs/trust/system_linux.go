@@ -33,7 +33,7 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 	if os.Geteuid() != 0 { // whatever s.m says: truststore would let sudo ask on the terminal
 		return fmt.Errorf("changing the system store: %w", ErrNeedsRoot)
 	}
-	tool, err := s.m.LookPath(l.tool)
+	tool, err := s.tool(l)
 	if err != nil {
 		return fmt.Errorf("changing the system store: %w", err)
 	}

@@ -236,6 +236,7 @@ func same(t *testing.T, want, got map[string]string) {
 func TestCleanClosesTheGap(t *testing.T) {
 	m, root := testMachine(t), newRoot(t).cert
 	fakeStore(t, &m, layouts()[1])
+	m.UID = 0
 	s := systemStore{m}
 	l, err := s.layout()
 	must(t, err)

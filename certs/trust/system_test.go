@@ -56,10 +56,58 @@ func TestSystemLayoutsAsAnOrdinaryUser(t *testing.T) {
 				t.Errorf("Remove must not pass over a store that still trusts: %+v", r)
 			}
 			must(t, os.Remove(bundle))
-			if r := m.Remove(ctx, root, KindSystem)[0]; r.Err != nil || r.Changed {
-				t.Errorf("nothing to remove: %+v", r)
+			if r := m.Remove(ctx, root, KindSystem)[0]; r.Err != nil || r.Changed || r.Fix != "" {
+				t.Errorf("nothing to remove, and no next step: %+v", r)
 			}
 		})
+	}
+}
+
+// TestSystemToolOutsidePath: an ordinary user of Debian has no /usr/sbin in PATH.
+func TestSystemToolOutsidePath(t *testing.T) {
+	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+		m, root := testMachine(t), newRoot(t).cert
+		fakeStore(t, &m, layouts()[1])
+		m.UID = 1000
+		m.LookPath = func(program string) (string, error) {
+			if filepath.Dir(program) == dir {
+				return program, nil
+			}
+			return "", exec.ErrNotFound
+		}
+		r := m.Status(t.Context(), root, KindSystem)[0]
+		if r.State != StateAbsent || r.Fix != m.RootCommand+" trust --stores system" {
+			t.Errorf("the tool is in %s: %+v", dir, r)
+		}
+	}
+}
+
+// TestSystemReadsWithoutTheTool: it is needed for a change only.
+func TestSystemReadsWithoutTheTool(t *testing.T) {
+	m, root, ctx := testMachine(t), newRoot(t).cert, t.Context()
+	l := layouts()[1]
+	fakeStore(t, &m, l)
+	m.UID = 1000
+	m.LookPath = func(string) (string, error) { return "", exec.ErrNotFound }
+	must(t, os.MkdirAll(filepath.Join(m.Root, l.links), 0o755))
+
+	r := m.Remove(ctx, root, KindSystem)[0]
+	if r.Err != nil || r.State != StateAbsent || r.Changed || r.Skipped || r.Fix != "" {
+		t.Errorf("Remove of a root that is not there: %+v", r)
+	}
+	must(t, os.WriteFile(filepath.Join(m.Root, l.bundle), pemBytes(root), 0o644))
+	if r := m.Status(ctx, root, KindSystem)[0]; r.State != StateTrusted {
+		t.Errorf("Status of a root that is there: %+v", r)
+	}
+	if r := m.Install(ctx, root, KindSystem)[0]; r.Err != nil || r.State != StateTrusted {
+		t.Errorf("Install of a root that is there: %+v", r)
+	}
+	if r := m.Remove(ctx, root, KindSystem)[0]; !errors.Is(r.Err, ErrNeedsRoot) || r.State != StateTrusted {
+		t.Errorf("Remove of a root that is there: %+v", r)
+	}
+	m.UID = 0
+	if r := m.Remove(ctx, root, KindSystem)[0]; runtime.GOOS == "linux" && os.Geteuid() == 0 && (!errors.Is(r.Err, ErrToolMissing) || r.Fix == "") {
+		t.Errorf("Remove by root: %+v", r)
 	}
 }
 

@@ -114,6 +114,8 @@ type Store interface {
 // restartNote is true for every store a browser reads: it reads it at start.
 const restartNote = "Restart Chromium and Chrome if they are running: they read this store when they start."
 
+const reasonAbsent = "the root is not in it"
+
 // Status reads every store of the given kinds, all kinds when none is given.
 func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
 	return m.each(kinds, func(s Store) Result {
@@ -167,6 +169,9 @@ func remove(ctx context.Context, s Store, root *x509.Certificate) Result {
 	r.settle(s.Status(ctx, root), before)
 	if r.Err == nil && (r.entry || r.State == StateTrusted || r.State == StateUnknown) {
 		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, r.Reason)
+	}
+	if r.Err == nil { // what Status says of the store is about adding the root
+		r.State, r.Reason, r.Fix = StateAbsent, reasonAbsent, ""
 	}
 	if r.Changed && r.Kind == KindNSS {
 		r.Note = restartNote
