@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,10 @@ func (s nssStore) Name() string {
 func nickname(root *x509.Certificate) string { return nickPrefix + id(root) }
 
 const nickPrefix = "rtcdev local authority "
+
+// ourNick is what nickname returns for some root. A root that Chromium itself
+// imported is named after its subject, which may begin with nickPrefix, too.
+var ourNick = regexp.MustCompile("^" + nickPrefix + "[0-9a-f]{16}$")
 
 func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	st := Status{Path: s.dir, Browser: s.browser}
@@ -275,31 +280,26 @@ var listLine = regexp.MustCompile(`^(.*\S)\s+([a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*$
 // because NSS keeps the nickname under which somebody imported it earlier.
 // Without it, the answer has ours false, and a nick when our nickname is taken.
 func (s nssStore) find(ctx context.Context, root *x509.Certificate) (entry, error) {
-	list, err := s.run(ctx, "-L")
+	entries, err := s.list(ctx)
 	if err != nil {
 		return entry{}, err
 	}
 	own := nickname(root)
-	var others []entry
 	var taken entry
-	for line := range strings.Lines(list) {
-		match := listLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
-		switch {
-		case match == nil, strings.HasPrefix(match[1], nickPrefix) && match[1] != own:
-			continue // not an entry, or the entry of another root of ours
-		case match[1] == own:
-			taken = entry{nick: own, flags: match[2]}
-			others = append([]entry{taken}, others...)
-		default:
-			others = append(others, entry{nick: match[1], flags: match[2]})
+	for i, e := range entries {
+		if e.nick == own {
+			taken, entries[0], entries[i] = e, e, entries[0]
 		}
 	}
-	for _, e := range others {
-		held, err := s.holds(ctx, e.nick, root)
+	for _, e := range entries {
+		if ourNick.MatchString(e.nick) && e.nick != own {
+			continue // another root of ours
+		}
+		held, err := s.certificates(ctx, e.nick)
 		if err != nil {
 			return entry{}, err
 		}
-		if held {
+		if slices.ContainsFunc(held, func(der []byte) bool { return bytes.Equal(der, root.Raw) }) {
 			e.ours = true
 			return e, nil
 		}
@@ -307,22 +307,32 @@ func (s nssStore) find(ctx context.Context, root *x509.Certificate) (entry, erro
 	return taken, nil
 }
 
-// holds reports whether the entry is exactly root. certutil prints every
-// certificate with the entry's subject, so there can be more than one.
-func (s nssStore) holds(ctx context.Context, nick string, root *x509.Certificate) (bool, error) {
-	out, err := s.run(ctx, "-L", "-n", nick, "-a")
-	if err != nil && strings.Contains(err.Error(), "Could not find cert") {
-		return false, nil // it went away meanwhile, or its name cannot be given on a command line
-	}
+// list returns the entries of the database.
+func (s nssStore) list(ctx context.Context) ([]entry, error) {
+	out, err := s.run(ctx, "-L")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for block, rest := pem.Decode([]byte(out)); block != nil; block, rest = pem.Decode(rest) {
-		if bytes.Equal(block.Bytes, root.Raw) {
-			return true, nil
+	var entries []entry
+	for line := range strings.Lines(out) {
+		if match := listLine.FindStringSubmatch(strings.TrimRight(line, "\r\n")); match != nil {
+			entries = append(entries, entry{nick: match[1], flags: match[2]})
 		}
 	}
-	return false, nil
+	return entries, nil
+}
+
+// certificates returns, in DER, the certificates that certutil prints for an
+// entry: every one with the entry's subject, so there can be more than one.
+func (s nssStore) certificates(ctx context.Context, nick string) ([][]byte, error) {
+	out, err := s.run(ctx, "-L", "-n", nick, "-a")
+	if err != nil && strings.Contains(err.Error(), "Could not find cert") {
+		return nil, nil // it went away meanwhile, or its name cannot be given on a command line
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pemBlocks([]byte(out)), nil
 }
 
 // hasPassword returns an ErrPassword fault when the database has a master

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -84,7 +85,9 @@ func (l layout) anchor(root *x509.Certificate) string {
 	return filepath.Join(l.anchors, anchorPrefix(root)+root.SerialNumber.String()+l.ext)
 }
 
-func anchorPrefix(root *x509.Certificate) string { return "rtcdev_local_authority_" + id(root) + "_" }
+func anchorPrefix(root *x509.Certificate) string { return anchorStem + id(root) + "_" }
+
+const anchorStem = "rtcdev_local_authority_"
 
 func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
 	st := Status{NeedsRoot: s.m.OS == "linux" && s.m.UID != 0, Browser: s.m.OS != "linux"}
@@ -182,22 +185,30 @@ func (s systemStore) uninstall(ctx context.Context, l layout, root *x509.Certifi
 	return s.clean(ctx, l, root)
 }
 
-// bundleHas reports whether a PEM bundle holds exactly root. A bundle that
-// does not exist holds nothing.
+// bundleHas reports whether a PEM bundle holds exactly root.
 func bundleHas(path string, root *x509.Certificate) (bool, error) {
+	held, err := readBundle(path)
+	return slices.ContainsFunc(held, func(der []byte) bool { return bytes.Equal(der, root.Raw) }), err
+}
+
+// readBundle returns the contents of each PEM block in a file. A bundle that
+// does not exist holds nothing.
+func readBundle(path string) ([][]byte, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading the system store: %w", err)
+		return nil, fmt.Errorf("reading the system store: %w", err)
 	}
+	return pemBlocks(raw), nil
+}
+
+func pemBlocks(raw []byte) (contents [][]byte) {
 	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
-		if bytes.Equal(block.Bytes, root.Raw) {
-			return true, nil
-		}
+		contents = append(contents, block.Bytes)
 	}
-	return false, nil
+	return contents
 }
 
 func exists(path string) bool {

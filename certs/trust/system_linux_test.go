@@ -103,6 +103,9 @@ func systemStoreRoundTrip(t *testing.T) {
 
 	must(t, m.Install(ctx, two.cert, KindSystem)[0].Err)
 	accepts(t, two, true)
+	roots, err := m.Roots(ctx, KindSystem)
+	must(t, err)
+	checkRoots(t, roots, one.cert, two.cert)
 	if r := m.Remove(ctx, two.cert, KindSystem)[0]; r.Err != nil || r.State != StateAbsent || !r.Changed {
 		t.Errorf("Remove of the second: %+v", r)
 	}
@@ -117,6 +120,9 @@ func systemStoreRoundTrip(t *testing.T) {
 	must(t, m.Remove(ctx, two.cert, KindSystem)[0].Err)
 	accepts(t, two, false)
 	same(t, empty, snapshot(t))
+	roots, err = m.Roots(ctx, KindSystem)
+	must(t, err)
+	checkRoots(t, roots)
 	if r := m.Remove(ctx, two.cert, KindSystem)[0]; r.Err != nil || r.Changed {
 		t.Errorf("Remove again: %+v", r)
 	}

@@ -109,6 +109,9 @@ type Store interface {
 	Install(ctx context.Context, root *x509.Certificate) error
 	// Remove deletes root, and nothing else. Doing it twice is no error.
 	Remove(ctx context.Context, root *x509.Certificate) error
+	// Roots returns what Install put in and is still there. Some may be
+	// returned together with an error.
+	Roots(ctx context.Context) ([]*x509.Certificate, error)
 }
 
 // restartNote is true for every store a browser reads: it reads it at start.
@@ -192,19 +195,33 @@ func (r *Result) settle(after, before Status) {
 // each does one thing to every store of the given kinds, in turn. A kind that
 // this machine has no store of is an error, so that it cannot pass for done.
 func (m Machine) each(kinds []string, do func(Store) Result) []Result {
+	stores, missing := m.selected(kinds)
 	var out []Result
-	missing := slices.Clone(kinds)
-	for _, s := range m.Stores() {
-		missing = slices.DeleteFunc(missing, func(kind string) bool { return kind == s.Kind() })
-		if len(kinds) == 0 || slices.Contains(kinds, s.Kind()) {
-			out = append(out, do(s))
-		}
+	for _, s := range stores {
+		out = append(out, do(s))
 	}
 	for _, kind := range missing {
-		err := fmt.Errorf("finding a store of kind %q: %w", kind, ErrUnsupported)
+		err := noSuchStore(kind)
 		out = append(out, Result{Store: kind, Kind: kind, Err: err, Status: unreadable(Status{}, err)})
 	}
 	return out
+}
+
+// selected returns the stores of the given kinds, all stores when none is given,
+// and the kinds that no store has.
+func (m Machine) selected(kinds []string) (stores []Store, missing []string) {
+	missing = slices.Clone(kinds)
+	for _, s := range m.Stores() {
+		missing = slices.DeleteFunc(missing, func(kind string) bool { return kind == s.Kind() })
+		if len(kinds) == 0 || slices.Contains(kinds, s.Kind()) {
+			stores = append(stores, s)
+		}
+	}
+	return stores, missing
+}
+
+func noSuchStore(kind string) error {
+	return fmt.Errorf("finding a store of kind %q: %w", kind, ErrUnsupported)
 }
 
 // Trusted reports whether the browser of this account trusts the

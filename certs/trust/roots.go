@@ -1,0 +1,105 @@
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Roots returns every root that Install put into a store of the given kinds, all
+// kinds when none is given, and that is still there, trusted or not: also one
+// whose authority was deleted or moved away, which nothing else would find. Each
+// is returned once, and Remove takes it out.
+//
+// A root is known by the name that Install gives to its entry or file. That name
+// holds a part of the root's fingerprint, and one that holds another certificate
+// is left out. So is a root that somebody imported under a name of their own.
+//
+// The error joins those of the stores that could not be read. What the other
+// stores hold is returned all the same.
+func (m Machine) Roots(ctx context.Context, kinds ...string) ([]*x509.Certificate, error) {
+	stores, missing := m.selected(kinds)
+	var roots []*x509.Certificate
+	var faults []error
+	for _, s := range stores {
+		found, err := s.Roots(ctx)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("looking for roots in %s: %w", s.Name(), err))
+		}
+		for _, root := range found {
+			if !slices.ContainsFunc(roots, root.Equal) {
+				roots = append(roots, root)
+			}
+		}
+	}
+	for _, kind := range missing {
+		faults = append(faults, noSuchStore(kind))
+	}
+	return roots, errors.Join(faults...)
+}
+
+func (s nssStore) Roots(ctx context.Context) ([]*x509.Certificate, error) {
+	there, err := s.check()
+	if err != nil || !there {
+		return nil, err
+	}
+	unlock, err := s.lockToRead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	entries, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var roots []*x509.Certificate
+	for _, e := range entries {
+		if !ourNick.MatchString(e.nick) {
+			continue
+		}
+		held, err := s.certificates(ctx, e.nick)
+		if err != nil {
+			return roots, err
+		}
+		for _, der := range held {
+			if root, err := x509.ParseCertificate(der); err == nil && nickname(root) == e.nick {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots, nil
+}
+
+func (s systemStore) Roots(context.Context) ([]*x509.Certificate, error) {
+	l, err := s.layout()
+	if err != nil {
+		return nil, nil // Install does not work there, so it put nothing there
+	}
+	entries, err := os.ReadDir(l.anchors)
+	if err != nil {
+		return nil, err
+	}
+	var roots []*x509.Certificate
+	var faults []error
+	for _, e := range entries {
+		path := filepath.Join(l.anchors, e.Name())
+		if !strings.HasPrefix(e.Name(), anchorStem) || !e.Type().IsRegular() {
+			continue
+		}
+		held, err := readBundle(path)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		for _, der := range held {
+			if root, err := x509.ParseCertificate(der); err == nil && l.anchor(root) == path {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots, errors.Join(faults...)
+}
