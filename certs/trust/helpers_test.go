@@ -157,6 +157,21 @@ func byName(t *testing.T, results []Result, name string) Result {
 	return Result{}
 }
 
+// checkReadBack checks that the results of Install say what Status says
+// afterwards: a caller need not ask again.
+func checkReadBack(t *testing.T, installed, after []Result) {
+	t.Helper()
+	for i, r := range installed {
+		got, want := r.Status, after[i].Status
+		if got.Note = ""; got != want {
+			t.Errorf("%s: Install says\n%+v\nand Status then says\n%+v", r.Store, got, want)
+		}
+		if want.Note != "" {
+			t.Errorf("%s: Status changed nothing and has the note %q", r.Store, want.Note)
+		}
+	}
+}
+
 func pemBytes(cert *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 }

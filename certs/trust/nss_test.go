@@ -44,10 +44,11 @@ func TestNSSWhichDatabases(t *testing.T) {
 					if r.Err != nil || r.State != want || r.Changed != (changed && want == StateTrusted) || r.Skipped != (want == StateUnused) {
 						t.Errorf("want %s, changed %t: %+v", want, changed, r)
 					}
-					if r.Changed != (r.Note != "") {
-						t.Errorf("a changed store needs a note to restart the browser: %+v", r)
+					if (r.Changed && r.Browser) != (r.Note != "") {
+						t.Errorf("a note to restart Chromium belongs to a changed store that Chromium reads: %+v", r)
 					}
 				}
+				checkReadBack(t, results, m.Status(ctx, root, KindNSS))
 				if old, current := byName(t, results, oldName), byName(t, results, currentName); old.Browser == current.Browser {
 					t.Errorf("Chromium reads exactly one of them: %+v", results)
 				}
@@ -57,7 +58,7 @@ func TestNSSWhichDatabases(t *testing.T) {
 			}
 			for _, changed := range []bool{true, false} {
 				for _, r := range m.Remove(ctx, root, KindNSS) {
-					if r.Err != nil || r.State == StateTrusted || r.Changed != (changed && !r.Skipped) {
+					if r.Err != nil || r.State == StateTrusted || r.Changed != (changed && !r.Skipped) || (r.Changed && r.Browser) != (r.Note != "") {
 						t.Errorf("Remove, changed %t: %+v", changed, r)
 					}
 				}

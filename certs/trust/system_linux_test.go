@@ -86,6 +86,7 @@ func systemStoreRoundTrip(t *testing.T) {
 	if r.Err != nil || r.State != StateTrusted || !r.Changed {
 		t.Fatalf("Install: %+v", r)
 	}
+	checkReadBack(t, []Result{r}, m.Status(ctx, one.cert, KindSystem))
 	l, err := systemStore{m}.layout()
 	must(t, err)
 	if info, err := os.Stat(l.anchor(one.cert)); err != nil || info.Mode().Perm() != 0o644 {

@@ -37,6 +37,7 @@ func TestSystemLayoutsAsAnOrdinaryUser(t *testing.T) {
 			if !r.Skipped || r.Err != nil || r.Changed || r.State != StateAbsent || !strings.Contains(r.Reason, "root") || r.Fix != fix {
 				t.Errorf("nobody asked for it: %+v", r)
 			}
+			checkReadBack(t, []Result{r}, m.Status(ctx, root, KindSystem))
 			r = m.Install(ctx, root, KindSystem)[0]
 			if r.Skipped || !errors.Is(r.Err, ErrNeedsRoot) || r.Fix != fix {
 				t.Errorf("asked for by its kind: %+v", r)

@@ -80,7 +80,7 @@ type Status struct {
 	State     State  `json:"state"`
 	Reason    string `json:"reason,omitempty"`    // why it is so, one plain sentence without the store's name
 	Fix       string `json:"fix,omitempty"`       // the next command or step; empty when there is none
-	Note      string `json:"note,omitempty"`      // what else to know, such as a browser to restart
+	Note      string `json:"note,omitempty"`      // what a change needs to be seen, such as a browser to restart; Status leaves it empty
 	Browser   bool   `json:"browser,omitempty"`   // Chromium on this account reads this store
 	NeedsRoot bool   `json:"needsRoot,omitempty"` // changing it needs root, and we are not
 	Path      string `json:"path,omitempty"`      // the file or folder that was read
@@ -114,7 +114,7 @@ type Store interface {
 	Roots(ctx context.Context) ([]*x509.Certificate, error)
 }
 
-// restartNote is true for every store a browser reads: it reads it at start.
+// restartNote is true of a changed store that the browser reads.
 const restartNote = "Restart Chromium and Chrome if they are running: they read this store when they start."
 
 const reasonAbsent = "the root is not in it"
@@ -126,7 +126,8 @@ func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...st
 	})
 }
 
-// Install makes each store of the given kinds trust root, and reads it back.
+// Install makes each store of the given kinds trust root, and reads it back: a
+// Result says all that a call of Status would say then.
 // Without kinds every store is tried, and one that needs root is left alone
 // (Skipped) when we are not root; asked for by its kind, that is an error.
 func (m Machine) Install(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
@@ -147,9 +148,6 @@ func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) R
 	r.settle(s.Status(ctx, root), before)
 	if r.Err == nil && r.State != StateTrusted {
 		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, r.Reason)
-	}
-	if r.Changed && r.Kind == KindNSS {
-		r.Note = restartNote
 	}
 	return r
 }
@@ -176,16 +174,17 @@ func remove(ctx context.Context, s Store, root *x509.Certificate) Result {
 	if r.Err == nil { // what Status says of the store is about adding the root
 		r.State, r.Reason, r.Fix = StateAbsent, reasonAbsent, ""
 	}
-	if r.Changed && r.Kind == KindNSS {
-		r.Note = restartNote
-	}
 	return r
 }
 
-// settle puts what was read back into r, with the fix of its error first.
+// settle puts what was read back into r, with the fix of its error first, and
+// with a note if a browser has to be told.
 func (r *Result) settle(after, before Status) {
 	r.Status = after
 	r.Changed = after.State != before.State || after.entry != before.entry
+	if r.Changed && r.Browser {
+		r.Note = restartNote
+	}
 	var f *Fault
 	if errors.As(r.Err, &f) && f.Fix != "" {
 		r.Fix = f.Fix
