@@ -191,12 +191,21 @@ func TestNSSNameTaken(t *testing.T) {
 
 func TestNSSFaults(t *testing.T) {
 	need(t, "certutil", "libnss3-tools")
-	for _, test := range []struct {
-		name  string
-		spoil func(t *testing.T, m *Machine, db string)
-		want  error
-		state State // by Status, before and after
-	}{
+	for _, test := range nssFaults() {
+		t.Run(test.name, test.run)
+	}
+}
+
+// nssFault is one way a database cannot be used.
+type nssFault struct {
+	name  string
+	spoil func(t *testing.T, m *Machine, db string)
+	want  error
+	state State // by Status, before and after
+}
+
+func nssFaults() []nssFault {
+	return []nssFault{
 		{"damaged", func(t *testing.T, _ *Machine, db string) {
 			must(t, os.WriteFile(filepath.Join(db, "cert9.db"), []byte(strings.Repeat("not a database ", 999)), 0o600))
 		}, ErrDatabase, StateUnknown},
@@ -228,43 +237,44 @@ func TestNSSFaults(t *testing.T) {
 			m.LookPath = func(string) (string, error) { return hung, nil }
 			m.Timeout = 200 * time.Millisecond
 		}, ErrTimeout, StateUnknown},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			m, root, ctx := testMachine(t), newRoot(t).cert, t.Context()
-			db := makeDB(t, filepath.Join(m.Home, ".pki/nssdb"))
-			other := makeDB(t, filepath.Join(m.DataHome, "pki/nssdb"))
-			good := m
-			test.spoil(t, &m, db)
+	}
+}
 
-			if r := byName(t, m.Status(ctx, root), oldName); r.State != test.state || r.Reason == "" {
-				t.Errorf("Status: want %s: %+v", test.state, r)
-			}
-			start := time.Now()
-			results := m.Install(ctx, root, KindNSS)
-			if took := time.Since(start); took > 15*time.Second {
-				t.Errorf("Install took %s", took)
-			}
-			r := byName(t, results, oldName)
-			if !errors.Is(r.Err, test.want) || r.State != test.state || r.Changed || r.Fix == "" {
-				t.Errorf("Install: want %v: %+v", test.want, r)
-			}
-			if Trusted(results) {
-				t.Error("a failure looks like success")
-			}
-			t.Logf("%v\n  next: %s", r.Err, r.Fix)
-			if test.want == ErrDatabase || test.want == ErrPassword {
-				if byName(t, results, currentName).State != StateTrusted {
-					t.Errorf("one store's failure stopped the other: %+v", results)
-				}
-			}
-			if test.want == ErrPassword && strings.Contains(certutil(t, db, "-L"), nickPrefix) {
-				t.Error("a half-made entry was left behind")
-			}
-			good.Remove(ctx, root, KindNSS)
-			if strings.Contains(certutil(t, other, "-L"), nickPrefix) {
-				t.Error("the good store was not cleaned")
-			}
-		})
+// run spoils one of two databases.
+func (f nssFault) run(t *testing.T) {
+	m, root, ctx := testMachine(t), newRoot(t).cert, t.Context()
+	db := makeDB(t, filepath.Join(m.Home, ".pki/nssdb"))
+	other := makeDB(t, filepath.Join(m.DataHome, "pki/nssdb"))
+	good := m
+	f.spoil(t, &m, db)
+
+	if r := byName(t, m.Status(ctx, root), oldName); r.State != f.state || r.Reason == "" {
+		t.Errorf("Status: want %s: %+v", f.state, r)
+	}
+	start := time.Now()
+	results := m.Install(ctx, root, KindNSS)
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("Install took %s", took)
+	}
+	r := byName(t, results, oldName)
+	if !errors.Is(r.Err, f.want) || r.State != f.state || r.Changed || r.Fix == "" {
+		t.Errorf("Install: want %v: %+v", f.want, r)
+	}
+	if Trusted(results) {
+		t.Error("a failure looks like success")
+	}
+	t.Logf("%v\n  next: %s", r.Err, r.Fix)
+	if f.want == ErrDatabase || f.want == ErrPassword {
+		if byName(t, results, currentName).State != StateTrusted {
+			t.Errorf("one store's failure stopped the other: %+v", results)
+		}
+	}
+	if f.want == ErrPassword && strings.Contains(certutil(t, db, "-L"), nickPrefix) {
+		t.Error("a half-made entry was left behind")
+	}
+	good.Remove(ctx, root, KindNSS)
+	if strings.Contains(certutil(t, other, "-L"), nickPrefix) {
+		t.Error("the good store was not cleaned")
 	}
 }
 
