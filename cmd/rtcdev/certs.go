@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -55,6 +59,11 @@ func newMakeCertsCmd(run func(context.Context, certsOptions) error) *cobra.Comma
 			o.names = args
 			if len(o.names) == 0 {
 				o.names = []string{"localhost", "127.0.0.1", "::1"}
+			}
+			if len(args) == 1 && len(args[0]) > 3 && !strings.ContainsAny(args[0], ".:") {
+				if guess := guessCommand(cmd, args[0]); guess != "" {
+					return usage(guess, "%q is no command of rtcdev certs, and no name for a certificate", args[0])
+				}
 			}
 			if o.selfSigned && (len(o.permit) > 0 || o.unconstrained) {
 				return usage("leave one of them out", "--self-signed makes no authority that --permit or --unconstrained could be for")
@@ -109,20 +118,23 @@ func (a *app) issue(o certsOptions, r *certsReport) (*tls.Certificate, error) {
 	if o.selfSigned {
 		return certs.SelfSigned(o.names)
 	}
+	// A slip of the pen must not be what an authority is made for.
+	if err := certs.CheckNames(o.names, certs.Options{Hostname: hostname(), Permit: o.permit, Unconstrained: o.unconstrained}); err != nil {
+		if _, missing := openRoot(); missing != nil {
+			return nil, err
+		}
+	}
 	ca, created, err := a.authority(o.permit, o.unconstrained)
 	if err != nil {
 		return nil, err
 	}
-	if !created {
-		if err := tooLate(ca, o); err != nil {
-			return nil, err
-		}
-	}
 	if created {
 		a.note("Made a new local authority. Browsers trust it after: rtcdev certs trust\n\n")
 		if o.unconstrained {
-			a.note("Warning: it has no name constraints. Whoever gets its key can pretend to be any site to you.\n\n")
+			a.warn("it has no name constraints. Whoever gets its key can pretend to be any site to you.\n")
 		}
+	} else if err := tooLate(ca, o); err != nil {
+		return nil, err
 	}
 	r.Fingerprint, r.Created = ca.Fingerprint(), created
 	return ca.Issue(o.names)
@@ -134,34 +146,57 @@ func tooLate(ca *certs.Authority, o certsOptions) error {
 	if err != nil {
 		return err
 	}
-	next := "rtcdev certs untrust, move " + dir + " aside, and try again: every device must then trust the new authority"
+	next := "rtcdev certs untrust, then move " + dir + " away, then this command again: a new authority is made, and every device has to trust it anew"
 	for _, name := range o.permit {
 		if err := ca.Permits(name); err != nil {
-			return &fault{fmt.Errorf("--permit comes too late, your authority exists: %w", err), next, exitFailed}
+			return &fault{fmt.Errorf("--permit %s comes too late: it counts when the authority is made, and yours exists", name), next, exitFailed}
 		}
 	}
 	if o.unconstrained && !ca.Unconstrained() {
-		return &fault{errors.New("--unconstrained comes too late: your authority exists and has name constraints"), next, exitFailed}
+		return &fault{errors.New("--unconstrained comes too late: it counts when the authority is made, and yours exists with its constraints"), next, exitFailed}
 	}
 	return nil
 }
 
 // certsFault adds the next step.
 func certsFault(err error) error {
+	var known *fault
 	var name *certs.NameError
 	var exists *certs.ExistsError
 	switch {
+	case errors.As(err, &known):
+		return err
 	case errors.As(err, &exists):
 		return &fault{err, "write elsewhere with -o FOLDER, or replace them with --force", exitFailed}
 	case errors.As(err, &name):
-		return &fault{err, "rtcdev certs --self-signed NAME makes a certificate without the authority", exitFailed}
+		if host := hostOf(name.Name); host != "" {
+			return &fault{err, "rtcdev certs " + host, exitFailed}
+		}
+		next := "rtcdev certs --help"
+		if certs.CheckNames([]string{name.Name}, certs.Options{Unconstrained: true}) == nil {
+			next += ", where --permit and --self-signed are the ways to other names"
+		}
+		return &fault{err, next, exitFailed}
 	}
 	return err
 }
 
+// hostOf finds the host in what is rather an address of a page, such as
+// https://localhost:8443/ or localhost:8443.
+func hostOf(text string) string {
+	if u, err := url.Parse(text); err == nil && u.Scheme != "" && u.Host != "" {
+		return u.Hostname()
+	}
+	host, _, err := net.SplitHostPort(text)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
 type exportOptions struct {
 	format string
-	out    string
+	file   string
 }
 
 func newExportCmd(run func(exportOptions) error) *cobra.Command {
@@ -173,11 +208,11 @@ func newExportCmd(run func(exportOptions) error) *cobra.Command {
 other devices and programs need to trust it. No key is ever exported.`,
 		Example: `  rtcdev certs export > rtcdev-root.pem
   rtcdev certs export --format der -o rtcdev-root.crt`,
-		Args: cobra.NoArgs,
+		Args: atMost(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error { return run(o) },
 	}
 	cmd.Flags().StringVar(&o.format, "format", "pem", "`pem` or der")
-	cmd.Flags().StringVarP(&o.out, "out", "o", "", "`file` to write; by default it goes to stdout")
+	cmd.Flags().StringVarP(&o.file, "file", "o", "", "new `file` to write; by default it goes to stdout")
 	return cmd
 }
 
@@ -186,42 +221,59 @@ func (a *app) export(o exportOptions) error {
 	if format != certs.FormatPEM && format != certs.FormatDER {
 		return usage("rtcdev certs export --format pem", "--format is pem or der, not %q", o.format)
 	}
-	if o.out == "" && format == certs.FormatDER && isTerminal(a.out) {
+	if o.file == "" && format == certs.FormatDER && isTerminal(a.out.File) {
 		return usage("rtcdev certs export --format der -o root.crt", "DER is not text: it would garble the terminal")
 	}
-	ca, err := existingAuthority()
+	root, err := openRoot()
 	if err != nil {
 		return err
 	}
-	data, err := ca.ExportRoot(format)
+	data, err := certs.EncodeRoot(root, format)
 	if err != nil {
 		return err
 	}
-	if o.out == "" {
+	if o.file == "" {
 		_, err := a.out.Write(data)
 		return err
 	}
-	if err := os.WriteFile(o.out, data, 0o644); err != nil {
-		return fmt.Errorf("writing the root certificate: %w", err)
+	if err := writeNew(o.file, data); err != nil {
+		return err
 	}
 	return a.result(struct {
 		File        string `json:"file"`
 		Fingerprint string `json:"rootFingerprint"`
-	}{o.out, ca.Fingerprint()}, "Root certificate  %s\nSHA-256           %s\n", o.out, ca.Fingerprint())
+	}{o.file, certs.FingerprintOf(root)}, "Root certificate  %s\nSHA-256           %s\n", o.file, certs.FingerprintOf(root))
 }
 
-// existingAuthority opens the authority for commands that must not make one.
-func existingAuthority() (*certs.Authority, error) {
+// writeNew writes a file that does not exist yet, whole or not at all.
+func writeNew(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return &fault{fmt.Errorf("%s exists already", path), "choose another name, or delete it first", exitFailed}
+	case err != nil:
+		return &fault{fmt.Errorf("writing the root certificate: %w", err), "choose a folder that exists and that you may write to", exitFailed}
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Close()); err != nil {
+		os.Remove(path)
+		return fmt.Errorf("writing the root certificate: %w", err)
+	}
+	return nil
+}
+
+// openRoot opens the root alone, for commands that must not make an authority.
+func openRoot() (*x509.Certificate, error) {
 	dir, err := authorityDir()
 	if err != nil {
 		return nil, err
 	}
-	ca, err := certs.Open(dir)
+	root, err := certs.OpenRoot(dir)
 	if errors.Is(err, certs.ErrNoAuthority) {
-		return nil, &fault{err, "rtcdev certs makes one", exitFailed}
+		return nil, &fault{certs.ErrNoAuthority, "rtcdev serve or rtcdev certs trust makes one", exitFailed}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the local authority: %w", err)
 	}
-	return ca, nil
+	return root, nil
 }

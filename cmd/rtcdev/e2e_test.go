@@ -1,21 +1,27 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/gorilla/websocket"
 )
 
 var screenshots = flag.String("screenshots", "", "folder to write screenshots of the call to")
@@ -154,6 +160,82 @@ func TestHealthOverTheRealProgram(t *testing.T) {
 	}
 	if took := s.interrupt(); took > 2*time.Second {
 		t.Errorf("the server took %v to stop", took)
+	}
+}
+
+// Whoever has read the first line of the events may go: the server stays.
+func TestServeOutlivesItsReader(t *testing.T) {
+	a := newAccount(t)
+	cmd := a.command("rtcdev", "serve", "--json", "--trust=no", "--port", "0")
+	cmd.Dir = a.emptyFolder("empty")
+	var log syncBuffer
+	cmd.Stderr = &log
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var ready struct{ Port int }
+	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	stdout.Close()
+
+	root := filepath.Join(a.home, ".local", "share", "rtcdev", "authority", "root.pem")
+	client := trustingClient(t, root)
+	tlsConfig := client.Transport.(*http.Transport).TLSClientConfig.Clone()
+	tlsConfig.NextProtos = nil // a WebSocket is HTTP/1.1
+	dialer := websocket.Dialer{TLSClientConfig: tlsConfig, HandshakeTimeout: patience}
+	for range 3 { // each is two events
+		conn, _, err := dialer.Dial(fmt.Sprintf("wss://127.0.0.1:%d/_rtcdev/signal", ready.Port), nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &log)
+		}
+		conn.Close()
+	}
+	eventually(t, "the events are sent", func() error {
+		if !strings.Contains(log.String(), "left room") {
+			return &screenError{log.String()}
+		}
+		return nil
+	})
+	resp, err := client.Get(fmt.Sprintf("https://127.0.0.1:%d/_rtcdev/health", ready.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+		t.Errorf("%v\n%s", err, &log)
+	}
+}
+
+// --quiet leaves the one line that is needed.
+func TestQuietServePrintsTheLink(t *testing.T) {
+	a := newAccount(t)
+	cmd := a.command("rtcdev", "serve", "--quiet", "--trust=no", "--port", "0")
+	cmd.Dir = a.emptyFolder("empty")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewReader(stdout)
+	link, err := lines.ReadString('\n')
+	if err != nil || !regexp.MustCompile(`^https://localhost:\d+/\?room=lobby\n$`).MatchString(link) {
+		t.Errorf("%q, %v", link, err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err := errors.Join(err, cmd.Wait()); err != nil || len(rest) != 0 {
+		t.Errorf("then %q, %v", rest, err)
 	}
 }
 

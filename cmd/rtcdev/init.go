@@ -31,7 +31,7 @@ func newInitCmd(a *app, run func(context.Context, initOptions) error) *cobra.Com
 Existing files are never replaced unless you say --force.`,
 		Example: `  rtcdev init my-call && cd my-call && rtcdev serve
   rtcdev init --lang ko 내-통화`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.dir = args[0]
@@ -49,6 +49,7 @@ Existing files are never replaced unless you say --force.`,
 	f.StringVar(&o.template, "template", "call", "`template` to write: "+strings.Join(templates.Names(), ", "))
 	f.IntVar(&o.step, "step", 0, "write one `step` of a template that has steps")
 	f.StringVar(&o.lang, "lang", "", "`language` of the pages: en, ko; by default they follow the browser's")
+	_ = f.MarkHidden("step") // until there is a template with steps
 	f.BoolVar(&o.force, "force", false, "replace files that exist")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be written, and write nothing")
 	f.BoolVar(&o.noInstall, "no-install", false, "do not run npm install")
@@ -127,6 +128,10 @@ func (a *app) printInit(o initOptions, done *templates.Result, installed bool) e
 	replaced := make(map[string]bool, len(done.Replaced))
 	for _, f := range done.Replaced {
 		replaced[f] = true
+	}
+	if a.quiet {
+		fmt.Fprintln(a.out, done.Dir)
+		return nil
 	}
 	fmt.Fprintf(a.out, "%s %d files to %s:\n", verb, len(done.Files), done.Dir)
 	for _, f := range done.Files {

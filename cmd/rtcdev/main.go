@@ -14,10 +14,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rtcdev/devserver"
 )
@@ -35,9 +37,11 @@ func main() { os.Exit(run()) }
 
 // run is main, with the exit code as its result.
 func run() int {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, started: time.Now()}
-	root := newRootCmd(a)
-	err := root.ExecuteContext(context.Background())
+	a := &app{in: os.Stdin, out: &output{File: os.Stdout}, err: os.Stderr, started: time.Now()}
+	err := newRootCmd(a).ExecuteContext(context.Background())
+	if err == nil {
+		err = a.out.failed()
+	}
 	if err == nil {
 		return 0
 	}
@@ -75,11 +79,16 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// interruptible returns a context that ends with the first Ctrl-C or SIGTERM;
-// a second one kills the process as if there were no handler. Questions are
-// asked before it is called: at a prompt nothing has begun that needs an end.
+// interruptible returns a context that ends with the first Ctrl-C, SIGTERM or
+// closing of the terminal; a second one kills the process as if there were no
+// handler. Questions are asked before it is called: at a prompt nothing has
+// begun that needs an end.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup asks to go on
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
@@ -101,11 +110,12 @@ the pages, their signaling and the certificates, from one program.
   rtcdev certs trust         no more warning pages (undo: rtcdev certs untrust)
 
 Settings come from flags, then RTCDEV_* variables (RTCDEV_PORT=9000), then
-rtcdev.yaml in the current folder (port: 9000). The local authority is kept in
-$RTCDEV_HOME, by default in your data folder.
+rtcdev.yaml in the current folder (port: 9000). What opens this machine to others
+or changes what it trusts is not taken from a file. The local authority is kept
+in $RTCDEV_HOME, by default in your data folder.
 
 Exit codes: 0 done · 1 failed · 2 wrong usage · 3 port or address taken ·
-4 trust missing or refused · 130 interrupted`
+4 trust missing or refused · 130 interrupted (but Ctrl-C is how serve is done: 0)`
 
 func newRootCmd(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -115,13 +125,14 @@ func newRootCmd(a *app) *cobra.Command {
 		Version:       version(),
 		SilenceErrors: true, // run reports them
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := applySettings(cmd.Flags(), os.LookupEnv, "."); err != nil {
+			if err := applySettings(cmd, os.LookupEnv, "."); err != nil {
 				return err
 			}
-			return a.setUp()
+			a.setUp()
+			return nil
 		},
 	}
 	root.SetVersionTemplate("rtcdev {{.Version}}\n")
@@ -129,7 +140,7 @@ func newRootCmd(a *app) *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(cmd.CommandPath()+" --help", "%w", err)
+		return usage(cmd.CommandPath()+" --help", "%s", flagFault(err))
 	})
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print results as JSON")
@@ -143,22 +154,66 @@ func newRootCmd(a *app) *cobra.Command {
 		newServeCmd(a, a.serve),
 		newVersionCmd(a),
 	)
-	argErrors(root)
 	return root
 }
 
-// argErrors makes wrong arguments a matter of usage, below cmd too.
-func argErrors(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usage(cmd.CommandPath()+" --help", "%w", err)
-			}
-			return nil
-		}
+// flagFault puts what pflag says about a flag into plain words.
+func flagFault(err error) string {
+	var value *pflag.InvalidValueError
+	if !errors.As(err, &value) {
+		return err.Error()
+	}
+	return "--" + value.GetFlag().Name + " " + valueFault(value.GetFlag(), value.GetValue())
+}
+
+// valueFault says what a flag takes instead of value.
+func valueFault(flag *pflag.Flag, value string) string {
+	takes := "another kind of value"
+	switch flag.Value.Type() {
+	case "int":
+		takes = "a whole number"
+	case "bool":
+		takes = "true or false"
+	}
+	return fmt.Sprintf("takes %s, not %q", takes, value)
+}
+
+// noSuchCommand is the root's argument check: what is no command is a mistake.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	next := "rtcdev --help"
+	if guess := guessCommand(cmd, args[0]); guess != "" {
+		next = guess
+	}
+	return usage(next, "unknown command %q", args[0])
+}
+
+// guessCommand returns the command that a misspelt word was most likely meant
+// to be, of cmd's or one level further down, or "".
+func guessCommand(cmd *cobra.Command, word string) string {
+	cmd.SuggestionsMinimumDistance = 2 // letters to change, cobra's own default
+	if guesses := cmd.SuggestionsFor(word); len(guesses) > 0 {
+		return cmd.CommandPath() + " " + guesses[0]
 	}
 	for _, sub := range cmd.Commands() {
-		argErrors(sub)
+		for _, c := range sub.Commands() {
+			if c.Name() == word && sub.Name() != "completion" {
+				return c.CommandPath()
+			}
+		}
+	}
+	return ""
+}
+
+// atMost allows up to n arguments; what they are is for the error's text.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		return usage(cmd.CommandPath()+" --help", "%s takes %s, not %q", cmd.CommandPath(), what, strings.Join(args, " "))
 	}
 }
 
@@ -166,7 +221,7 @@ func newVersionCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  atMost(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			return a.result(struct {
 				Version string `json:"version"`

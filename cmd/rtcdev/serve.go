@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,61 +47,43 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 		Example: `  rtcdev serve --open           open the call in a browser
   rtcdev serve my-call          serve that folder
   rtcdev serve --host           let phones and other computers in`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.dir = args[0]
 			}
-			switch o.trust {
-			case "ask", "yes", "no":
-			default:
-				return usage("rtcdev serve --trust=yes", "--trust is ask, yes or no, not %q", o.trust)
-			}
-			if a.yes && !cmd.Flags().Changed("trust") {
+			switch {
+			case o.trust != "ask" && o.trust != "yes" && o.trust != "no":
+				return usage("rtcdev serve --help", "--trust is ask, yes or no, not %q", o.trust)
+			case o.roomSize < 2:
+				return usage("rtcdev serve --help", "a room for %d makes no call: --room-size starts at 2", o.roomSize)
+			case o.host == devserver.AllInterfaces && net.ParseIP(o.dir) != nil:
+				return usage("rtcdev serve --host="+o.dir, "%s looks like the address for --host, which needs a = before it", o.dir)
+			case a.yes && o.trust == "ask":
 				o.trust = "yes"
 			}
 			return run(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.host, "host", "", "listen on all interfaces, or with --host=ADDR on that address")
+	f.StringVar(&o.host, "host", "", "let other devices in: on all addresses, or with --host=`ADDR` on that one")
 	f.Lookup("host").NoOptDefVal = devserver.AllInterfaces
 	f.IntVarP(&o.port, "port", "p", 8443, "`port` to listen on; 0 for any free one")
 	f.BoolVar(&o.strictPort, "strict-port", false, "fail when the port is taken, instead of using the next free one")
 	f.BoolVar(&o.open, "open", false, "open the room in a browser")
 	f.StringVar(&o.trust, "trust", "ask", "make this machine trust the local authority: `ask`, yes or no")
-	f.IntVar(&o.roomSize, "room-size", 2, "how many `peers` a room may have")
+	f.IntVar(&o.roomSize, "room-size", 2, "how many `peers` a room may have (the call app connects two)")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
 
 // serve wires the authority, the built-in app and the server together.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
-	ca, created, err := a.authority(nil, false)
-	if err != nil {
-		return err
-	}
-	for _, name := range o.allowHosts {
-		if err := ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
-			return fmt.Errorf("--allow-host: %w", err)
-		}
-	}
-	s := &servePrinter{app: a, options: o, ca: ca, created: created}
-	if err := s.settleTrust(ctx); err != nil {
-		return err
-	}
 	builtIn, err := templates.FS("call")
 	if err != nil {
 		return err
 	}
-	dir, err := authorityDir()
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(ctx)
-	defer stop()
-	s.ctx = ctx
-	err = devserver.Run(ctx, devserver.Config{
+	cfg := devserver.Config{
 		Dir:        o.dir,
 		BuiltIn:    builtIn,
 		Host:       o.host,
@@ -107,14 +91,40 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		StrictPort: o.strictPort,
 		AllowHosts: o.allowHosts,
 		RoomSize:   o.roomSize,
-		TLS:        &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12},
-		Root:       ca.Root(),
-		Private:    []string{dir},
 		Version:    version(),
-		OnEvent:    s.event,
 		Log:        a.logger(),
-	})
-	return serveFault(err, o)
+	}
+	if err := cfg.Validate(); err != nil { // before anything is made or asked
+		return serveFault(err, o)
+	}
+	dir, err := authorityDir()
+	if err != nil {
+		return err
+	}
+	ca, created, err := a.authority(nil, false)
+	if err != nil {
+		return err
+	}
+	for _, name := range o.allowHosts {
+		if err := ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
+			return usage("rtcdev serve --help", "--allow-host: %w", err)
+		}
+	}
+	s := &servePrinter{app: a, options: o, ca: ca, created: created}
+	if err := s.settleTrust(ctx); err != nil {
+		return err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	// Whoever reads the events may stop doing so: the call goes on.
+	signal.Ignore(syscall.SIGPIPE)
+	a.out.forgiving = true
+	s.ctx = ctx
+	cfg.TLS = &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12}
+	cfg.Root = ca.Root()
+	cfg.Private = []string{dir}
+	cfg.OnEvent = s.event
+	return serveFault(devserver.Run(ctx, cfg), o)
 }
 
 // serveFault adds the next step to what can keep the server from listening.
@@ -132,7 +142,9 @@ func serveFault(err error, o serveOptions) error {
 	case errors.As(err, &setting):
 		return &fault{err, "rtcdev serve --help", exitUsage}
 	case errors.Is(err, fs.ErrNotExist):
-		return &fault{err, "rtcdev init " + quoted(o.dir) + " makes an app there", exitFailed}
+		return &fault{fmt.Errorf("there is no folder %s", quoted(o.dir)), "rtcdev init " + quoted(o.dir) + " makes an app there", exitFailed}
+	case errors.Is(err, fs.ErrPermission) && o.port > 0 && o.port < 1024:
+		return &fault{fmt.Errorf("this system keeps port %d for root", o.port), "rtcdev serve --port 8443", exitFailed}
 	}
 	return err
 }
@@ -177,8 +189,13 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 		return nil // the first screen says how to do it later
 	}
 	s.note("Adding the local authority to what this machine trusts…\n")
-	err = trustOutcome(m.Install(ctx, s.ca.Root()))
-	s.stores = m.Status(ctx, s.ca.Root())
+	s.stores = m.Install(ctx, s.ca.Root())
+	for _, r := range s.stores {
+		if r.Changed && r.Note != "" {
+			s.note("%s: %s\n", r.Store, r.Note)
+		}
+	}
+	err = trustOutcome(s.stores)
 	if ask && err != nil { // somebody is there to read it, and wants the server all the same
 		s.reportError(err)
 		return nil
@@ -213,45 +230,61 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", time.Now().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
 }
 
-// ready prints the first screen, then looks at the trust stores: that runs
-// other programs, and the server answers meanwhile.
+// ready prints the first screen. It looks at the trust stores, which runs other
+// programs, after everything a person can use at once.
 func (s *servePrinter) ready(r devserver.Ready) {
 	took := time.Since(s.started) - s.asked
-	if !s.json {
-		fmt.Fprintf(s.out, "%s  ready in %d ms\n\n", s.strong.Sprint("rtcdev "+r.Version), took.Milliseconds())
-		if r.Taken != nil {
-			fmt.Fprintf(s.out, "  %s, so this is port %d.\n\n", capital(r.Taken.Error()), r.Port)
-		}
-		for i, u := range r.URLs {
-			fmt.Fprintf(s.out, "  %-8s %s\n", []string{"Open", "Network"}[min(i, 1)], u)
-		}
-		fmt.Fprintf(s.out, "  %-8s %s\n", "Room", s.strong.Sprint(r.Room))
-		fmt.Fprintf(s.out, "  %-8s Open the room link in two tabs or windows: that is the call.\n", "")
-		fmt.Fprintf(s.out, "  %-8s %s\n", "Folder", s.folder(r))
-		if s.options.host != "" {
-			fmt.Fprintf(s.out, "  %-8s Everyone on your network who has a link can open these pages and join a room.\n", "Reach")
-		}
-	}
-	s.trustLine()
-	if !s.json {
-		fmt.Fprintf(s.out, "  %-8s Ctrl-C\n\n", "Stop")
+	switch {
+	case s.json:
+	case s.quiet:
+		fmt.Fprintln(s.out, r.Room)
+	default:
+		s.screen(r, took)
 	}
 	if s.options.open {
 		openBrowser(r.Room, func(err error) {
-			s.note("No browser could be opened (%s). Open the link above yourself.\n", err)
+			s.note("No browser could be opened: %s. Open the room link yourself.\n", err)
 		})
+	}
+	if !s.quiet || s.json {
+		s.trustLine()
+	}
+	if !s.quiet && !s.json {
+		s.line("Stop", "Ctrl-C")
+		fmt.Fprintln(s.out)
 	}
 }
 
-func (s *servePrinter) folder(r devserver.Ready) string {
+func (s *servePrinter) line(label, format string, args ...any) {
+	fmt.Fprintf(s.out, "  %-8s %s\n", label, fmt.Sprintf(format, args...))
+}
+
+func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
+	fmt.Fprintf(s.out, "%s  ready in %d ms\n\n", s.strong.Sprint("rtcdev "+r.Version), took.Milliseconds())
+	if r.Taken != nil {
+		fmt.Fprintf(s.out, "  %s, so this is port %d.\n\n", capital(r.Taken.Error()), r.Port)
+	}
+	s.line("Room", "%s", s.strong.Sprint(r.Room))
+	s.line("", "Open it twice, in two tabs or windows: that is the call.")
+	s.line("Pages", "%s", r.URL)
+	for _, u := range r.URLs[1:] {
+		s.line("Network", "%s", u)
+	}
+	if s.options.host != "" {
+		s.line("", "Everyone on your network who has the link can open these pages and join")
+		s.line("", "a room. A device warns until it trusts your authority: see rtcdev certs export")
+	}
 	dir, err := filepath.Abs(s.options.dir)
 	if err != nil {
 		dir = s.options.dir
 	}
+	s.line("Folder", "%s", dir)
 	if r.BuiltIn {
-		return "the built-in call app, because " + dir + " has no index.html (make one: rtcdev init)"
+		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
 	}
-	return dir
+	if s.created {
+		s.line("Made", "a local authority, which signs the certificates of this server")
+	}
 }
 
 // trustLine says whether the browsers here accept the certificate and, if not,
@@ -271,11 +304,12 @@ func (s *servePrinter) trustLine() {
 		return
 	}
 	if trusted {
-		fmt.Fprintf(s.out, "  %-8s %s\n", "Trust", s.good.Sprint("browsers on this machine trust it"))
+		s.line("Trust", "%s", s.good.Sprint("browsers on this machine trust it"))
 		return
 	}
-	fmt.Fprintf(s.out, "  %-8s %s\n", "Trust", s.bad.Sprint("browsers on this machine will show a warning page"))
-	fmt.Fprintf(s.out, "  %-8s Fix it in another terminal, then restart the browser: %s\n", "", trustNext(trusted, s.stores))
+	s.line("Trust", "%s", s.bad.Sprint("browsers on this machine will show a warning page"))
+	s.line("", "In another terminal: %s", trustNext(trusted, s.stores))
+	s.line("", "Then restart the browser.")
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

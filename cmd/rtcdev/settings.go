@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
@@ -17,16 +17,27 @@ import (
 // settingsFile is looked for in the current folder.
 const settingsFile = "rtcdev.yaml"
 
+// fromFile lists what the settings file may set. It may come with a folder that
+// somebody else made, so it cannot speak for the person: nothing that opens this
+// machine to others, changes what it trusts or what the authority may sign for,
+// or replaces files.
+func fromFile() []string {
+	return []string{
+		"json", "lang", "no-color", "no-install", "open", "port", "quiet", "room-size",
+		"strict-port", "template", "verbose",
+	}
+}
+
 // applySettings fills in the flags that the command line left out: from the
 // environment (RTCDEV_STRICT_PORT for --strict-port), then from the settings
-// file (strict-port: true).
-func applySettings(flags *pflag.FlagSet, lookupEnv func(string) (string, bool), dir string) error {
-	file, err := readSettings(filepath.Join(dir, settingsFile))
+// file in dir (strict-port: true).
+func applySettings(cmd *cobra.Command, lookupEnv func(string) (string, bool), dir string) error {
+	file, err := readSettings(filepath.Join(dir, settingsFile), allFlags(cmd.Root()))
 	if err != nil {
 		return err
 	}
 	var errs []error
-	flags.VisitAll(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
@@ -39,46 +50,58 @@ func applySettings(flags *pflag.FlagSet, lookupEnv func(string) (string, bool), 
 		} else {
 			return
 		}
-		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, usage("correct the value, or leave it out", "%s: %w", source, err))
+		if err := cmd.Flags().Set(f.Name, value); err != nil {
+			errs = append(errs, usage("correct the value, or leave it out", "%s %s", source, valueFault(f, value)))
 		}
 	})
 	return errors.Join(errs...)
 }
 
-// readSettings reads a flat YAML mapping of flag names to values. Names that no
-// flag of the running command has are left alone: they are other commands'.
-//
-// The file may come with a folder that somebody else made, so it cannot answer
-// for the person: trust stores are touched only when asked.
-func readSettings(path string) (map[string]string, error) {
-	data, err := os.ReadFile(path)
+// allFlags collects the names of the flags of cmd and all commands below it.
+func allFlags(cmd *cobra.Command) map[string]bool {
+	names := make(map[string]bool)
+	add := func(f *pflag.Flag) { names[f.Name] = true }
+	cmd.PersistentFlags().VisitAll(add)
+	cmd.Flags().VisitAll(add)
+	for _, sub := range cmd.Commands() {
+		maps.Copy(names, allFlags(sub))
+	}
+	return names
+}
+
+// readSettings reads a flat YAML mapping of flag names to values. known has all
+// there are: the file serves every command.
+func readSettings(path string, known map[string]bool) (map[string]string, error) {
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading settings: %w", err)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a file")
 	}
-	var raw map[string]any
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, usage("correct "+settingsFile+", or move it away", "reading %s: %w", settingsFile, err)
+	}
+	const oneALine = "write one setting a line, such as  port: 9000"
+	var raw map[string]yaml.Node
 	if err := yaml.Unmarshal(data, &raw); err != nil {
-		return nil, usage("write one setting a line, such as  port: 9000", "reading %s: %w", settingsFile, err)
+		return nil, usage(oneALine, "%s is not a list of settings", settingsFile)
 	}
 	settings := make(map[string]string, len(raw))
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		if name == "trust" || name == "yes" {
-			return nil, usage("remove the line, and give --"+name+" yourself", "%s: %s can not be set in a file, because it changes what this machine trusts", settingsFile, name)
-		}
-		switch value := raw[name].(type) {
-		case string, bool, int, float64:
-			settings[name] = fmt.Sprint(value)
-		case []any:
-			items := make([]string, len(value))
-			for i, item := range value {
-				items[i] = fmt.Sprint(item)
-			}
-			settings[name] = strings.Join(items, ",")
+		switch value := raw[name]; {
+		case !known[name]:
+			return nil, usage("rtcdev serve --help lists the flags; their names without -- are the settings", "%s: there is no setting %q", settingsFile, name)
+		case !slices.Contains(fromFile(), name):
+			return nil, usage("remove the line, and give --"+name+" yourself", "%s: %q can not be set in a file, which may be somebody else's", settingsFile, name)
+		case value.Kind != yaml.ScalarNode:
+			return nil, usage(oneALine, "%s: %s has no plain value", settingsFile, name)
 		default:
-			return nil, usage("write one setting a line, such as  port: 9000", "%s: %s has no plain value", settingsFile, name)
+			settings[name] = value.Value
 		}
 	}
 	return settings, nil

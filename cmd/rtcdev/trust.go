@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -19,7 +21,8 @@ import (
 type trustReport struct {
 	Event       string        `json:"event,omitempty"`
 	Fingerprint string        `json:"rootFingerprint,omitempty"`
-	Trusted     bool          `json:"trusted"` // by the browsers of this account
+	Trusted     bool          `json:"trusted"`         // by the browsers of this account
+	Fault       string        `json:"fault,omitempty"` // what is wrong with the authority itself
 	Next        string        `json:"next,omitempty"`
 	Stores      []storeReport `json:"stores"`
 }
@@ -48,7 +51,7 @@ func newTrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.Com
 		Short: "Make this machine trust your local authority",
 		Long: `Add the root of your local authority to the certificate stores of this machine.
 It shows what it will touch and asks first. Undo it with: rtcdev certs untrust`,
-		Args: cobra.NoArgs,
+		Args: atMost(0, "no arguments"),
 	})
 }
 
@@ -126,53 +129,103 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted; run `rtcdev certs status` to see what was done: %w", ctx.Err())
 	}
-	if err := a.printStores(ca, done, true); err != nil {
-		return err
-	}
+	a.report(ca.Root(), done, "trusted now", nil)
 	return trustOutcome(done)
 }
 
-// untrust removes the authority from every store.
+// untrust removes the authority from every store, and the roots that earlier
+// authorities of ours have left in them.
 func (a *app) untrust(ctx context.Context, kinds []string) error {
-	ca, err := existingAuthority()
-	if errors.Is(err, certs.ErrNoAuthority) {
-		return a.result(trustReport{Stores: []storeReport{}}, "There is no local authority, so there is nothing to undo.\n")
-	}
-	if err != nil {
-		return err
-	}
 	m, err := machine()
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	done := m.Remove(ctx, ca.Root(), kinds...)
-	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted; run `rtcdev certs untrust` again: %w", ctx.Err())
-	}
-	if err := a.printStores(ca, done, false); err != nil {
+	roots, err := rootsToRemove(ctx, m, kinds)
+	if err != nil {
 		return err
 	}
-	return failures(done, "removing the authority from")
+	if len(roots) == 0 {
+		return a.result(trustReport{Stores: []storeReport{}}, "There is no local authority, and no store trusts one of ours: there is nothing to undo.\n")
+	}
+	var all []trust.Result
+	for _, root := range roots {
+		done := m.Remove(ctx, root, kinds...)
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted; run `rtcdev certs untrust` again: %w", ctx.Err())
+		}
+		for i := range done { // how to trust it again is not the next step here
+			if done[i].Err == nil {
+				done[i].Fix = ""
+			}
+		}
+		if !a.json {
+			if len(roots) > 1 {
+				fmt.Fprintf(a.out, "Root %s\n", certs.FingerprintOf(root))
+			}
+			a.printStores(done, "removed")
+		}
+		all = append(all, done...)
+	}
+	if a.json {
+		if err := a.event(trustReport{Stores: storeReports(all)}); err != nil {
+			return err
+		}
+	}
+	return failures(all, "removing the authority from")
 }
 
-// status reads every store and changes none.
+// rootsToRemove lists the present root, if there is one, and those found in the
+// stores.
+func rootsToRemove(ctx context.Context, m trust.Machine, kinds []string) ([]*x509.Certificate, error) {
+	var roots []*x509.Certificate
+	present, err := openRoot()
+	switch {
+	case err == nil:
+		roots = append(roots, present)
+	case !errors.Is(err, certs.ErrNoAuthority):
+		return nil, err
+	}
+	found, err := m.Roots(ctx, kinds...)
+	for _, root := range found {
+		if !slices.ContainsFunc(roots, root.Equal) {
+			roots = append(roots, root)
+		}
+	}
+	if len(roots) == 0 {
+		return nil, err // a store that could not be read may hold one
+	}
+	return roots, nil // Remove meets the same trouble, store by store
+}
+
+// status reads every store and changes none. A fault of the authority itself is
+// its error, after the stores.
 func (a *app) status(ctx context.Context, kinds []string) error {
-	ca, err := existingAuthority()
+	root, err := openRoot()
 	if err != nil {
 		return err
 	}
+	dir, err := authorityDir()
+	if err != nil {
+		return err
+	}
+	_, fault := certs.Open(dir)
 	m, err := machine()
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if err := a.printStores(ca, m.Status(ctx, ca.Root(), kinds...), true); err != nil {
-		return err
+	stores := m.Status(ctx, root, kinds...)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return ctx.Err()
+	a.report(root, stores, "", fault)
+	if trusted := trust.Trusted(stores); !a.json && !trusted && kinds == nil && fault == nil {
+		fmt.Fprintf(a.out, "\nBrowsers on this machine do not trust it.\n  next: %s\n", trustNext(trusted, stores))
+	}
+	return fault
 }
 
 // canInstall reports whether there is a store that we could change.
@@ -186,47 +239,77 @@ func changeable(r trust.Result) bool {
 
 // askForTrust shows what would be touched and asks.
 func (a *app) askForTrust(ca *certs.Authority, stores []trust.Result) bool {
-	fmt.Fprintf(a.err, "Browsers warn about certificates of an authority they do not know. rtcdev can add\nyours to:\n\n")
+	fmt.Fprint(a.err, "Browsers warn about certificates of an authority they do not know. rtcdev can make\nthese trust yours:\n\n")
 	for _, r := range stores {
 		if changeable(r) {
-			fmt.Fprintf(a.err, "  %s\n", r.Store)
+			fmt.Fprintf(a.err, "  %s\n", storeLabel(r))
 		}
 	}
-	fmt.Fprintf(a.err, "\nIts root has the SHA-256 fingerprint\n  %s\n", ca.Fingerprint())
-	if !ca.Unconstrained() {
-		fmt.Fprintf(a.err, "and it can only speak for names and addresses of your own network (localhost,\n.local, .test, 192.168.x.x …), never for other sites.\n")
-	}
-	fmt.Fprintf(a.err, "Undo it at any time with: rtcdev certs untrust\n\n")
+	fmt.Fprintf(a.err, "\n%s\nIts root has the SHA-256 fingerprint\n  %s\nUndo it at any time with: rtcdev certs untrust\n\n", reach(ca.Root()), ca.Fingerprint())
 	return a.ask("Trust it on this machine?")
 }
 
-// printStores prints a line a store, with the reason and the next step where
-// there is one.
-func (a *app) printStores(ca *certs.Authority, stores []trust.Result, wanted bool) error {
-	trusted := trust.Trusted(stores)
-	if a.json {
-		r := trustReport{Fingerprint: ca.Fingerprint(), Trusted: trusted, Stores: storeReports(stores)}
-		if wanted {
-			r.Next = trustNext(trusted, stores)
-		}
-		return a.event(r)
+// reach says for which names the authority can speak, from the root itself.
+func reach(root *x509.Certificate) string {
+	if len(root.PermittedDNSDomains)+len(root.PermittedIPRanges) == 0 {
+		return "It has no name constraints: whoever gets its key can pretend to be ANY site to you."
 	}
+	names := strings.Join(root.PermittedDNSDomains, ", ")
+	addresses := "private addresses"
+	for _, r := range root.PermittedIPRanges {
+		if ip := r.IP; !ip.IsPrivate() && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !sharedAddresses().Contains(ip) {
+			addresses += ", " + r.String()
+		}
+	}
+	return "It can only speak for " + names + ",\nnames below these, and " + addresses + "."
+}
+
+// sharedAddresses is the range between a provider and its customers (RFC 6598),
+// which net.IP.IsPrivate leaves out.
+func sharedAddresses() *net.IPNet {
+	return &net.IPNet{IP: net.IPv4(100, 64, 0, 0).To4(), Mask: net.CIDRMask(10, 32)}
+}
+
+// storeLabel says whose store it is.
+func storeLabel(r trust.Result) string {
+	switch {
+	case r.Kind == trust.KindNSS && r.Browser:
+		return r.Store + "  (Chromium and Chrome)"
+	case r.Kind == trust.KindSystem:
+		return r.Store + "  (curl and other programs)"
+	}
+	return r.Store
+}
+
+// report prints the stores that are to trust root: lines, or one JSON object.
+func (a *app) report(root *x509.Certificate, stores []trust.Result, changed string, fault error) {
+	if !a.json {
+		a.printStores(stores, changed)
+		return
+	}
+	trusted := trust.Trusted(stores)
+	r := trustReport{
+		Fingerprint: certs.FingerprintOf(root), Trusted: trusted,
+		Next: trustNext(trusted, stores), Stores: storeReports(stores),
+	}
+	if fault != nil {
+		r.Fault, r.Next = fault.Error(), nextStep(fault)
+	}
+	_ = a.event(r) // a.out remembers what could not be written
+}
+
+// printStores prints a line a store, with the reason and the next step where
+// there is one. changed is the word for a store that was changed.
+func (a *app) printStores(stores []trust.Result, changed string) {
 	width := 0
 	for _, r := range stores {
-		width = max(width, len(r.Store))
+		width = max(width, len(storeLabel(r)))
 	}
 	for _, r := range stores {
-		state := string(r.State)
-		switch {
-		case r.Err != nil:
-			state = a.bad.Sprint("failed: " + r.Err.Error())
-		case r.State == trust.StateTrusted:
-			state = a.good.Sprint(state)
+		if r.State == trust.StateUnused && !a.verbose {
+			continue // nobody reads it
 		}
-		if r.Err == nil && r.Reason != "" {
-			state += ": " + r.Reason
-		}
-		fmt.Fprintf(a.out, "%-*s  %s\n", width, r.Store, state)
+		fmt.Fprintf(a.out, "%-*s  %s\n", width, storeLabel(r), a.storeState(r, changed))
 		if fix := fixOf(r); fix != "" {
 			fmt.Fprintf(a.out, "%-*s  next: %s\n", width, "", fix)
 		}
@@ -234,7 +317,20 @@ func (a *app) printStores(ca *certs.Authority, stores []trust.Result, wanted boo
 			fmt.Fprintf(a.out, "%-*s  %s\n", width, "", r.Note)
 		}
 	}
-	return nil
+}
+
+func (a *app) storeState(r trust.Result, changed string) string {
+	switch {
+	case r.Err != nil:
+		return a.bad.Sprint("failed: " + r.Err.Error())
+	case r.Changed:
+		return a.good.Sprint(changed)
+	case r.State == trust.StateTrusted:
+		return a.good.Sprint("trusted")
+	case r.Reason != "":
+		return string(r.State) + ": " + r.Reason
+	}
+	return string(r.State)
 }
 
 func fixOf(r trust.Result) string {
@@ -250,12 +346,13 @@ func trustNext(trusted bool, stores []trust.Result) string {
 	if trusted {
 		return ""
 	}
+	const trustIt = "rtcdev certs trust"
 	for _, r := range stores {
 		if r.Browser && r.State == trust.StateUnavailable && r.Fix != "" {
-			return r.Fix
+			return r.Fix + ", then " + trustIt
 		}
 	}
-	return "rtcdev certs trust"
+	return trustIt
 }
 
 // trustOutcome is the error of a command that was to make stores trust the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,27 +34,55 @@ import (
 
 // app is what the commands share: the streams and the global flags.
 type app struct {
-	in       *os.File
-	out, err *os.File
-	started  time.Time
+	in      *os.File
+	out     *output
+	err     *os.File
+	started time.Time
 
 	json, quiet, verbose, noColor, yes bool
 
 	good, bad, strong *color.Color
 }
 
+// output is stdout. It remembers that something could not be written, so that
+// no command has to look after every line.
+type output struct {
+	*os.File
+	used      bool // something has been written
+	err       error
+	forgiving bool // the result has been used already, as serve's has
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.used = true
+	n, err := o.File.Write(p)
+	if err != nil {
+		err = fmt.Errorf("writing the result: %w", err)
+		if o.err == nil {
+			o.err = err
+		}
+	}
+	return n, err
+}
+
+func (o *output) failed() error {
+	if o.err == nil || o.forgiving {
+		return nil
+	}
+	return o.err
+}
+
 // setUp runs once the flags are known.
-func (a *app) setUp() error {
+func (a *app) setUp() {
 	a.good, a.bad, a.strong = color.New(color.FgGreen), color.New(color.FgYellow), color.New(color.Bold)
 	_, refused := os.LookupEnv("NO_COLOR") // https://no-color.org
 	for _, c := range []*color.Color{a.good, a.bad, a.strong} {
-		if a.noColor || refused || a.json || !isTerminal(a.out) {
+		if a.noColor || refused || a.json || !isTerminal(a.out.File) {
 			c.DisableColor()
 		} else {
 			c.EnableColor()
 		}
 	}
-	return nil
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -105,7 +134,7 @@ func (a *app) reportError(err error) {
 	if next != "" {
 		fmt.Fprintf(a.err, "  next: %s\n", next)
 	}
-	if a.json {
+	if a.json && !a.out.used { // a result on stdout has told what failed
 		_ = a.event(struct {
 			Error string `json:"error"`
 			Next  string `json:"next,omitempty"`
@@ -116,12 +145,17 @@ func (a *app) reportError(err error) {
 
 func nextStep(err error) string {
 	var f *fault
-	var fixable *trust.Fault
+	var store *trust.Fault
+	var authority *certs.StoreError
 	switch {
 	case errors.As(err, &f):
 		return f.next
-	case errors.As(err, &fixable):
-		return fixable.Fix
+	case errors.As(err, &store):
+		return store.Fix
+	case errors.As(err, &authority):
+		return authority.Fix
+	case errors.Is(err, fs.ErrPermission):
+		return "use a folder and files of yours, or ask whoever owns this one"
 	}
 	return ""
 }
@@ -172,12 +206,26 @@ func (a *app) authority(permit []string, unconstrained bool) (*certs.Authority, 
 	if err != nil {
 		return nil, false, err
 	}
-	hostname, _ := os.Hostname() // an authority without it serves every other name
-	ca, created, err := certs.OpenOrCreate(dir, certs.Options{Hostname: hostname, Permit: permit, Unconstrained: unconstrained})
+	ca, created, err := certs.OpenOrCreate(dir, certs.Options{Hostname: hostname(), Permit: permit, Unconstrained: unconstrained})
 	if err != nil {
 		return nil, false, fmt.Errorf("opening the local authority: %w", err)
 	}
 	return ca, created, nil
+}
+
+// warn prints what must not be overlooked, with --quiet too.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.err, "Warning: "+format+"\n", args...)
+}
+
+// hostname is this machine's name, or empty: then an authority has all names
+// but that one.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // short writes a path the way a person would: relative when it is below the
