@@ -167,13 +167,18 @@ func TestEveryTextIsInBothLanguages(t *testing.T) {
 // Every text the scripts name must exist, and every failure must have all three parts.
 func TestEveryTextTheScriptsNameExists(t *testing.T) {
 	files, texts := render(t, Options{}), callTexts(t)["en"]
-	used := regexp.MustCompile(`(?:text|showNote)\("([\w.]+)"|\["(\w+)", (?:\(\) =>|page\.|join|start)`)
+	used := regexp.MustCompile(`(?:text\(|[?:] |leaveRoom\("\w+", )"([\w.]+)"|\["(\w+)", (?:\(\)|page\.)`)
+	found := map[string]bool{}
 	for _, name := range []string{"index.js", "page.js"} {
 		for _, m := range used.FindAllStringSubmatch(string(files[name]), -1) {
-			if key := m[1] + m[2]; texts[key] == "" {
+			key := m[1] + m[2]
+			if found[key] = true; texts[key] == "" {
 				t.Errorf("%s uses the text %q, which is not in messages.js", name, key)
 			}
 		}
+	}
+	if len(found) < 20 {
+		t.Errorf("found only the texts %v in the scripts", found)
 	}
 	codes := regexp.MustCompile(`(?:MediaFailure\(|return |\? |: )"(\w+)"`)
 	seen := map[string]bool{}
@@ -194,9 +199,14 @@ func TestEveryTextTheScriptsNameExists(t *testing.T) {
 	if len(seen) < 13 {
 		t.Errorf("found only the failures %v in media.js", seen)
 	}
-	for _, state := range strings.Fields("media noMedia joining waiting connecting connected disconnected failed left ended full") {
+	for _, state := range strings.Fields("media noMedia joining waiting connecting connected disconnected failed left ended full refused offline") {
 		if texts["status."+state] == "" {
 			t.Errorf("there is no text status.%s", state)
+		}
+	}
+	for _, state := range strings.Fields("waiting left ended full refused") {
+		if texts[state+".title"] == "" || texts[state+".text"] == "" {
+			t.Errorf("there is no card for %s", state)
 		}
 	}
 }

@@ -13,32 +13,27 @@
 import * as page from "./page.js";
 import { Signaling } from "./signaling.js";
 
-const { byId } = page;
-
 // What we ask of the camera and microphone. "ideal" is a wish: a camera that can
 // not do it gives what it has. "exact" would be a condition, and could fail.
 const constraints = { audio: true, video: { width: { ideal: 1280 }, height: { ideal: 720 } } };
 
-let localStream; // our own picture and sound
+let localStream = new MediaStream(); // our own picture and sound
 let signaling; // the line to the server, while we are in the room
 let iceServers; // helpers for finding a way through routers; the server names them
 let remoteId; // the other person's name on the server, while the server knows one
 let pc; // the peer connection
-let chat; // the data channel in it that carries the chat
+let chat; // the data channel in it: chat, and who has the camera off
 let polite; // who gives way when both speak at once: see negotiate()
 let makingOffer = false;
 let lastSignal = Promise.resolve();
 
 // The room is part of the address, so that the link leads the other one here.
-const address = new URL(location.href);
-const room = (address.searchParams.get("room") || "lobby").slice(0, 64);
-address.searchParams.set("room", room);
-history.replaceState(null, "", address);
-byId("roomName").textContent = room;
+const room = page.roomOfAddress(); // what comes after ?room=
 
 // ---- 1. Camera and microphone ----
 
 async function start() {
+  page.showStatus("media");
   localStream = await page.askForMedia(constraints); // empty when they go on without
   join();
 }
@@ -47,23 +42,22 @@ start();
 // ---- 2. The room: who else is here? ----
 
 function join() {
-  page.hideCard();
   page.showStatus("joining");
-  byId("hangupButton").disabled = false;
   applySwitches();
   signaling = new Signaling(room, receive, () => {
     // The picture does not need the server, so the call goes on meanwhile.
     remoteId = null;
-    page.showNote(isConnected() ? "signalingLostInCall" : "signalingLost");
+    page.showLine(false);
   });
 }
 
 function receive(message) {
   switch (message.type) {
     case "welcome": // We are in. Whoever comes later is the polite one.
-      page.showNote();
+      page.showLine(true);
       iceServers = message.iceServers;
-      if (message.peers.length > 0) meet(message.peers[0], true);
+      if (message.peers.length > 1 && !isConnected()) leaveRoom("full", "tryAgain");
+      else if (message.peers.length > 0) meet(message.peers[0], true);
       else if (!isConnected()) waitForSomeone("waiting");
       break;
     case "peer-joined":
@@ -76,16 +70,14 @@ function receive(message) {
       remoteId = null;
       if (!isConnected()) waitForSomeone("left");
       break;
-    case "signal": {
-      // One after the other: each step below must be finished before the next.
-      const { from, data } = message;
-      lastSignal = lastSignal.then(() => from === remoteId && negotiate(data)).catch(console.error);
+    case "signal": // One after the other: each step must be finished before the next.
+      lastSignal = lastSignal
+        .then(() => message.from === remoteId && negotiate(message.data))
+        .catch(reportError);
       break;
-    }
     case "error":
-      if (message.code !== "room-full" || isConnected()) break;
-      leaveRoom();
-      page.showCardFor("full", ["tryAgain", join]);
+      if (message.code !== "room-full") leaveRoom("refused", "tryAgain", message);
+      else if (!isConnected()) leaveRoom("full", "tryAgain");
   }
 }
 
@@ -132,9 +124,7 @@ function startConnection() {
   connection.onicecandidate = ({ candidate }) => candidate && send({ candidate });
 
   // The other one's picture and sound arrive as two tracks of one stream.
-  connection.ontrack = ({ track, streams }) => {
-    page.showRemote(streams[0] ?? new MediaStream([track]));
-  };
+  connection.ontrack = ({ streams }) => page.showRemote(streams[0]);
 
   connection.onconnectionstatechange = () => {
     const state = connection.connectionState; // connecting, connected, disconnected or failed
@@ -154,7 +144,7 @@ async function describe(connection) {
     await connection.setLocalDescription(); // without arguments it writes the right one
     if (connection === pc) send({ description: connection.localDescription });
   } catch (error) {
-    if (connection === pc) console.error(error); // else it was closed meanwhile: no loss
+    if (connection === pc) reportError(error); // else it was closed meanwhile: no loss
   }
 }
 
@@ -202,44 +192,57 @@ function closeConnection() {
   page.openChat(false);
 }
 
-// ---- 4. The chat ----
+// ---- 4. The data channel ----
 
 // Both sides make the channel with the same number (negotiated), so there is no
-// question who opens it.
+// question who opens it. It carries JSON: { text } is a line of chat, { audio, video }
+// says what we send, for a camera that is off looks just like a dark room.
 function openChat(connection) {
   const channel = (chat = connection.createDataChannel("chat", { negotiated: true, id: 0 }));
-  channel.onopen = () => page.openChat(true);
-  channel.onmessage = ({ data }) => page.addChatLine("them", String(data));
+  channel.onopen = () => {
+    page.openChat(true);
+    applySwitches();
+  };
+  channel.onmessage = ({ data }) => page.showMessage(JSON.parse(data));
   channel.onclose = () => channel === chat && waitForSomeone("left");
 }
 
-page.onChatMessage((message) => chat.send(message)); // can only be written while it is open
+page.onChatMessage((text) => chat.send(JSON.stringify({ text }))); // only while it is open
 
 // ---- 5. The buttons ----
 
 // A track that is not enabled sends silence or black; the connection stays as it is.
 function applySwitches() {
-  for (const track of localStream.getTracks()) track.enabled = !page.isSwitchedOff(track.kind);
+  const sends = { audio: false, video: false };
+  for (const track of localStream.getTracks()) {
+    sends[track.kind] = track.enabled = !page.isSwitchedOff(track.kind);
+  }
   page.showLocal(localStream);
+  if (chat?.readyState === "open") chat.send(JSON.stringify(sends));
 }
 
 page.onSwitch(applySwitches);
 
-function leaveRoom() {
+// "Try again" for a camera or microphone that is missing. A call gets it at once.
+page.onRetry(constraints, (stream) => {
+  for (const track of stream.getTracks()) {
+    localStream.addTrack(track);
+    pc?.addTrack(track, localStream);
+  }
+  applySwitches();
+});
+
+// The card says why we are out of the room, and has a button to come back.
+function leaveRoom(why, button, values) {
   signaling?.leave();
   signaling = remoteId = null;
   closeConnection();
-  page.showNote();
-  byId("hangupButton").disabled = true;
+  for (const track of localStream.getTracks()) track.stop(); // the camera's light goes off
+  localStream = new MediaStream();
+  page.showLocal(localStream);
+  page.showCardFor(why, [button, start], values);
 }
 
-byId("hangupButton").addEventListener("click", () => {
-  leaveRoom();
-  for (const track of localStream.getTracks()) track.stop(); // the camera's light goes off
-  page.showLocal(new MediaStream());
-  page.showCardFor("ended", ["callAgain", start]);
-  byId("cardButtons").firstChild.focus(); // the keyboard goes on from here
-});
-
-addEventListener("pagehide", leaveRoom); // so that the other one sees at once that we left
-addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+const hangUp = () => leaveRoom("ended", "joinAgain");
+page.onHangUp(hangUp);
+addEventListener("pagehide", hangUp); // so that the other one sees at once that we left

@@ -3,7 +3,7 @@
 // MediaFailure with a code, and messages.js has the words for each code.
 
 export class MediaFailure extends Error {
-  constructor(code, values = {}, fallback = { audio: true }) {
+  constructor(code, values = {}, fallback = justAudio) {
     super(`${code}: ${values.message ?? ""}`);
     this.code = code; // the middle of the text names "failure.….what"
     this.values = values; // what the texts put in place of {…}
@@ -11,7 +11,10 @@ export class MediaFailure extends Error {
   }
 }
 
-// Opens camera and microphone. The browser may ask the person first, and there is
+const justAudio = { audio: true, video: false };
+const justVideo = { audio: false, video: true };
+
+// Opens camera and microphone, or the one that is asked for. The browser may ask the person first, and there is
 // no event for that. So when nothing has happened after eight seconds we assume an
 // unseen question and call onUnanswered.
 export async function openMedia(constraints, onUnanswered) {
@@ -24,8 +27,9 @@ export async function openMedia(constraints, onUnanswered) {
   }
   let waiting = true;
   const timer = setTimeout(async () => {
-    const unanswered = (await permission()) !== "granted"; // else the device is just slow
-    if (unanswered && waiting) onUnanswered();
+    const states = Object.values(await permissions());
+    const granted = states.every((state) => state === "granted"); // the device is just slow
+    if (!granted && waiting) onUnanswered();
   }, 8000);
   let stream;
   try {
@@ -41,21 +45,19 @@ export async function openMedia(constraints, onUnanswered) {
   const blind = constraints.video && stream.getVideoTracks().length === 0;
   if (!silent && !blind) return stream;
   for (const track of stream.getTracks()) track.stop();
-  throw new MediaFailure("policy", {}, silent ? { video: true } : { audio: true });
+  throw new MediaFailure("policy", {}, silent ? justVideo : justAudio);
 }
 
-// "denied" when camera or microphone is, "granted" when both are, else "prompt".
-// Some browsers can not say; then it is "unknown".
-async function permission() {
+// The states of the permissions: "granted", "prompt" or "denied"; "unknown" where the
+// browser does not say.
+async function permissions() {
   try {
-    const names = ["camera", "microphone"];
-    const states = await Promise.all(
-      names.map(async (name) => (await navigator.permissions.query({ name })).state),
+    const [audio, video] = await Promise.all(
+      ["microphone", "camera"].map((name) => navigator.permissions.query({ name })),
     );
-    if (states.includes("denied")) return "denied";
-    return states.every((state) => state === "granted") ? "granted" : "prompt";
+    return { audio: audio.state, video: video.state };
   } catch {
-    return "unknown";
+    return { audio: "unknown", video: "unknown" };
   }
 }
 
@@ -64,7 +66,7 @@ async function explain(error) {
   const values = { name, message: message || name, constraint: error.constraint };
   switch (name) {
     case "NotAllowedError":
-      return new MediaFailure(await whoRefused(message), values);
+      return whoRefused(values);
     case "NotFoundError":
       return whatIsMissing(values);
     case "NotReadableError":
@@ -83,15 +85,19 @@ async function explain(error) {
 }
 
 // One error stands for four refusals, each with another way out.
-async function whoRefused(message) {
+async function whoRefused(values) {
   const policy = document.permissionsPolicy ?? document.featurePolicy;
   if (policy && !(policy.allowsFeature("camera") && policy.allowsFeature("microphone"))) {
-    return "policy";
+    return new MediaFailure("policy", values);
   }
-  if (/system/i.test(message)) return "system"; // Chromium: "Permission denied by system"
+  const { message } = values;
+  if (/system/i.test(message)) return new MediaFailure("system", values); // Chromium's words
   // A refusal that is not remembered was a question closed, or a "not this time".
-  const forgotten = /dismiss/i.test(message) || (await permission()) === "prompt";
-  return forgotten ? "dismissed" : "blocked";
+  const { audio, video } = await permissions();
+  const remembered = audio === "denied" || video === "denied" || audio === "unknown";
+  const code = remembered && !/dismiss/i.test(message) ? "blocked" : "dismissed";
+  if (audio !== "denied") return new MediaFailure(code, values);
+  return new MediaFailure(code, values, video === "denied" ? null : justVideo);
 }
 
 async function whatIsMissing(values) {
@@ -99,7 +105,7 @@ async function whatIsMissing(values) {
   const has = (kind) => devices.some((device) => device.kind === kind);
   if (has("audioinput") && !has("videoinput")) return new MediaFailure("noCamera", values);
   if (has("videoinput") && !has("audioinput")) {
-    return new MediaFailure("noMicrophone", values, { video: true });
+    return new MediaFailure("noMicrophone", values, justVideo);
   }
   return new MediaFailure("noDevice", values, null);
 }

@@ -3,33 +3,112 @@
 import { MediaFailure, openMedia } from "./media.js";
 import { text, translatePage } from "./messages.js";
 
-export const byId = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
+const switches = { audio: byId("muteButton"), video: byId("cameraButton") };
 
 translatePage();
-openChat(false);
 
-// The state of the call in words, for eyes and for screen readers. style.css
-// looks at data-state: connected, connecting, waiting, …
-export function showStatus(state) {
-  document.body.dataset.state = state;
-  byId("statusText").textContent = text(`status.${state}`);
+// An error nobody catches ends the script just there. Then the status says so, for
+// the console is closed most of the time.
+let scriptError = "";
+function noteError({ message }) {
+  scriptError = text("scriptError", { message });
+  render();
+}
+addEventListener("error", ({ error, message }) => noteError(error ?? { message }));
+addEventListener("unhandledrejection", ({ reason }) => {
+  noteError({ message: reason?.message ?? String(reason) });
+});
+
+// ---- The state of the call ----
+
+// What the page looks like follows from these.
+let state = "media"; // style.css looks at it as well: see showStatus
+let serverIsGone = false;
+let local = new MediaStream(); // what we can send
+let theySend = { audio: true, video: true };
+const switchedOff = { audio: false, video: false }; // kept from one call to the next
+let stateCard = null; // the card that explains the state
+
+const inCall = () => ["connecting", "connected", "disconnected", "failed"].includes(state);
+const isAlone = () => state === "waiting" || state === "left";
+const isInRoom = () => state === "joining" || isAlone() || inCall();
+const has = (kind) => local.getTracks().some((track) => track.kind === kind);
+
+function render() {
+  const waits = serverIsGone && isAlone(); // then the card says so
+  put("statusText", scriptError || text(waits ? "status.offline" : `status.${state}`));
+  const note = state === "connected" ? "serverGoneInCall" : "serverGone";
+  put("note", serverIsGone && isInRoom() && !waits ? text(note) : "");
+
+  // Our own side: the switches show what a click does, as a label that changes.
+  setText(byId("muteText"), switchedOff.audio ? "unmute" : "mute");
+  setText(byId("cameraText"), switchedOff.video ? "cameraOn" : "cameraOff");
+  for (const [kind, button] of Object.entries(switches)) {
+    button.classList.toggle("off", switchedOff[kind]);
+    button.disabled = !has(kind); // nothing to switch off
+  }
+  setText(byId("hangupText"), inCall() ? "hangUp" : "leave");
+  byId("hangupButton").disabled = !isInRoom();
+  byId("localVideo").hidden = !has("video") || switchedOff.video;
+  byId("localOff").hidden = !has("video") || !switchedOff.video;
+  byId("missing").hidden = !isInRoom() || (has("audio") && has("video"));
+  const what = has("video") ? "noMicrophone" : has("audio") ? "noCamera" : "noDevices";
+  if (!byId("missing").hidden) put("missingText", text(what));
+
+  // The other one's side
+  const talking = state === "connected";
+  byId("remoteVideo").classList.toggle("off", !theySend.video);
+  byId("noPicture").hidden = !talking || theySend.video;
+  byId("theyAreMuted").hidden = !talking || theySend.audio;
 }
 
-// A quiet line below the status; no name hides it.
-export function showNote(name) {
-  const content = name ? text(name) : "";
-  if (byId("note").textContent !== content) byId("note").textContent = content;
+// A screen reader reads aloud what is put in some places: so only what is new.
+function put(id, content) {
+  if (byId(id).textContent !== content) byId(id).textContent = content;
 }
 
-// The card in the middle: a title, some lines, and buttons, which are pairs of
-// the name of a text and what to do.
-export function showCard(title, lines, buttons = []) {
+// In the page's language, as translatePage does it.
+function setText(element, name) {
+  element.dataset.text = name;
+  if (element.textContent !== text(name)) element.textContent = text(name);
+}
+
+export function showStatus(now) {
+  document.body.dataset.state = state = now;
+  render();
+}
+
+// Whether the line to the server stands.
+export function showLine(stands) {
+  if (serverIsGone === !stands) return;
+  serverIsGone = !stands;
+  render();
+  if (stateCard) showStateCard();
+}
+
+// The room in the address. Without one it is the lobby, and the address says so.
+export function roomOfAddress() {
+  const address = new URL(location.href);
+  const room = address.searchParams.get("room") || "lobby";
+  address.searchParams.set("room", room);
+  history.replaceState(null, "", address);
+  byId("roomName").textContent = byId("roomName").title = room;
+  return room;
+}
+
+// ---- The card ----
+
+// A title, some lines, and buttons, which are pairs of the name of a text and what
+// to do.
+function showCard(title, lines, buttons = []) {
   byId("cardTitle").textContent = title;
   byId("cardLines").replaceChildren(...lines.map(withCode));
   byId("cardButtons").replaceChildren(
     ...buttons.map(([name, action]) => {
-      const button = withText("button", text(name));
+      const button = document.createElement("button");
       button.type = "button";
+      setText(button, name);
       button.addEventListener("click", action);
       return button;
     }),
@@ -37,112 +116,25 @@ export function showCard(title, lines, buttons = []) {
   byId("card").hidden = false;
 }
 
-// The status, and a card which explains it: waiting, left, ended or full.
-export function showCardFor(state, button) {
-  showStatus(state);
-  const lines = [text(`${state}.text`)];
+// The status, and a card which explains it: waiting, left, ended, full or refused.
+export function showCardFor(now, button, values) {
+  showStatus(now);
+  stateCard = { button, values };
+  showStateCard();
+}
+
+function showStateCard() {
+  if (!stateCard) return hideCard();
+  const title = text(`${state}.title`);
+  if (serverIsGone && isAlone()) return showCard(title, [text("offline.text")]);
   const onlyHere = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-  if (state === "waiting" && onlyHere) lines.push(text("waiting.localhost"));
-  showCard(text(`${state}.title`), lines, [button]);
+  const name = state === "waiting" && onlyHere ? "waiting.localhost" : `${state}.text`;
+  showCard(title, [text(name, stateCard.values)], [stateCard.button]);
 }
 
 export function hideCard() {
+  stateCard = null;
   byId("card").hidden = true;
-}
-
-// Opens camera and microphone. When that fails the page says why, and the person
-// chooses: try again, or go on with less, at last with an empty stream. So this
-// always ends with a stream.
-export async function askForMedia(constraints) {
-  hideCard();
-  showStatus("media");
-  const hint = () => showCard(text("prompt.title"), [text("prompt.text")]);
-  try {
-    const stream = await openMedia(constraints, hint);
-    hideCard();
-    return stream;
-  } catch (failure) {
-    if (!(failure instanceof MediaFailure)) throw failure;
-    const tryAgain = await showFailure(failure);
-    if (tryAgain) return askForMedia(constraints);
-    hideCard();
-    showStatus("media");
-    const nothing = new MediaStream();
-    return failure.fallback ? openMedia(failure.fallback, hint).catch(() => nothing) : nothing;
-  }
-}
-
-// Tells true for "try again" and false for "go on without".
-function showFailure({ code, values, fallback }) {
-  const say = (part) => text(`failure.${code}.${part}`, values);
-  const goOn = fallback?.audio
-    ? "goOnWithoutCamera"
-    : fallback ? "goOnWithoutMicrophone" : "goOnWithoutBoth";
-  showStatus("noMedia");
-  return new Promise((choose) => {
-    const retry = code === "insecure"
-      ? ["openSecurePage", () => location.assign(values.address)]
-      : ["tryAgain", () => choose(true)];
-    showCard(say("what"), [say("why"), say("now")], [retry, [goOn, () => choose(false)]]);
-  });
-}
-
-// The switches for the microphone (audio) and the camera (video). They keep their
-// state from one call to the next.
-const switches = { audio: byId("muteButton"), video: byId("cameraButton") };
-
-export const isSwitchedOff = (kind) => switches[kind].getAttribute("aria-pressed") === "true";
-
-export function onSwitch(changed) {
-  for (const [kind, button] of Object.entries(switches)) {
-    button.addEventListener("click", () => {
-      button.setAttribute("aria-pressed", !isSwitchedOff(kind));
-      changed();
-    });
-  }
-}
-
-// Shows our own picture. Where there is nothing to switch off, the switch is dead.
-export function showLocal(stream) {
-  const [camera] = stream.getVideoTracks();
-  switches.audio.disabled = stream.getAudioTracks().length === 0;
-  switches.video.disabled = !camera;
-  const video = byId("localVideo");
-  video.hidden = !camera;
-  if (video.srcObject !== stream) video.srcObject = stream;
-}
-
-// Shows the other one's picture; null takes it away.
-export function showRemote(stream) {
-  const video = byId("remoteVideo");
-  if (video.srcObject === stream) return;
-  video.srcObject = stream;
-  video.classList.remove("hasPicture");
-  byId("hearButton").hidden = true;
-  if (stream) playRemote();
-}
-
-// A person without a camera sends no picture; then style.css says so instead.
-byId("remoteVideo").addEventListener("resize", ({ target }) => {
-  target.classList.toggle("hasPicture", target.videoWidth > 0);
-});
-
-// Browsers play sound by themselves only on pages the person has touched.
-async function playRemote() {
-  try {
-    await byId("remoteVideo").play();
-    byId("hearButton").hidden = true;
-  } catch (error) {
-    byId("hearButton").hidden = error.name !== "NotAllowedError";
-  }
-}
-byId("hearButton").addEventListener("click", playRemote);
-
-// textContent, never innerHTML: what the other person writes stays mere text.
-function withText(tag, content) {
-  const element = document.createElement(tag);
-  element.textContent = content;
-  return element;
 }
 
 // A line of ours, in which `…` marks what is to be typed.
@@ -153,7 +145,140 @@ function withCode(line) {
   return element;
 }
 
-export function addChatLine(who, content) {
+// textContent, never innerHTML: what the other person writes stays mere text.
+function withText(tag, content) {
+  const element = document.createElement(tag);
+  element.textContent = content;
+  return element;
+}
+
+// ---- Camera and microphone ----
+
+// Opens camera and microphone. When that fails the page says why, and the person
+// chooses: try again, or go on with less, at last with an empty stream. So this
+// always ends with a stream.
+export async function askForMedia(constraints) {
+  if (!isInRoom()) hideCard();
+  showMediaStatus("media");
+  const hint = () => showCard(text("prompt.title"), [text("prompt.text")]);
+  let stream;
+  try {
+    stream = await openMedia(constraints, hint);
+  } catch (failure) {
+    if (!(failure instanceof MediaFailure)) throw failure;
+    // What is left of the wish, when the person goes on without the rest.
+    const { audio, video } = failure.fallback ?? {};
+    const rest = { audio: audio && constraints.audio, video: video && constraints.video };
+    if (await showFailure(failure, constraints, rest)) return askForMedia(constraints);
+    showMediaStatus("media");
+    stream = new MediaStream();
+    if (rest.audio || rest.video) stream = await openMedia(rest, hint).catch(() => stream);
+  }
+  showStateCard(); // in place of ours
+  return stream;
+}
+
+// Before we are in the room, the status is about the camera; later, about the call.
+function showMediaStatus(now) {
+  if (!isInRoom()) showStatus(now);
+}
+
+// Tells true for "try again" and false for "go on without".
+function showFailure({ code, values }, asked, rest) {
+  const say = (part) => text(`failure.${code}.${part}`, values);
+  const noSound = asked.audio && !rest.audio;
+  const noPicture = asked.video && !rest.video;
+  const goOn = noSound && noPicture
+    ? "goOnWithoutBoth"
+    : noSound ? "goOnWithoutMicrophone" : "goOnWithoutCamera";
+  showMediaStatus("noMedia");
+  return new Promise((choose) => {
+    const retry = code === "insecure"
+      ? ["openSecurePage", () => location.assign(values.address)]
+      : ["tryAgain", () => choose(true)];
+    showCard(say("what"), [say("why"), say("now")], [retry, [goOn, () => choose(false)]]);
+  });
+}
+
+// "Try again" in the room asks for what is missing, and gives it to add.
+export function onRetry(constraints, add) {
+  byId("retryButton").addEventListener("click", async () => {
+    const before = local;
+    const wanted = {
+      audio: !has("audio") && constraints.audio,
+      video: !has("video") && constraints.video,
+    };
+    const stream = await askForMedia(wanted);
+    const isStillOurs = local === before; // else the person has left meanwhile
+    for (const track of stream.getTracks()) {
+      if (isStillOurs && !has(track.kind)) continue;
+      track.stop();
+      stream.removeTrack(track);
+    }
+    if (isStillOurs) add(stream);
+  });
+}
+
+export const isSwitchedOff = (kind) => switchedOff[kind];
+
+export function onSwitch(changed) {
+  for (const [kind, button] of Object.entries(switches)) {
+    button.addEventListener("click", () => {
+      switchedOff[kind] = !switchedOff[kind];
+      changed();
+    });
+  }
+}
+
+export function onHangUp(hangUp) {
+  byId("hangupButton").addEventListener("click", () => {
+    hangUp();
+    byId("cardButtons").firstChild.focus(); // the keyboard goes on from here
+  });
+}
+
+// Shows our own picture.
+export function showLocal(stream) {
+  local = stream;
+  if (byId("localVideo").srcObject !== stream) byId("localVideo").srcObject = stream;
+  render();
+}
+
+// Shows the other one's picture; null takes it away.
+export function showRemote(stream) {
+  const video = byId("remoteVideo");
+  if (video.srcObject === stream) return;
+  video.srcObject = stream;
+  byId("hearButton").hidden = true;
+  if (stream) playRemote();
+  else theySend = { audio: true, video: true };
+  render();
+}
+
+// Browsers play sound by themselves only on pages the person has touched; else they
+// hold back the picture with it.
+async function playRemote() {
+  const video = byId("remoteVideo");
+  try {
+    await video.play();
+    byId("hearButton").hidden = true;
+  } catch (error) {
+    const pictures = video.srcObject?.getVideoTracks().length > 0;
+    setText(byId("hearButton"), pictures ? "seeAndHear" : "hear");
+    byId("hearButton").hidden = error.name !== "NotAllowedError";
+  }
+}
+byId("hearButton").addEventListener("click", playRemote);
+
+// ---- What comes over the data channel ----
+
+export function showMessage(message) {
+  if ("text" in message) return addChatLine("them", message.text);
+  theySend = message; // { audio, video }
+  render();
+}
+
+function addChatLine(who, content) {
   const line = withText("p", content);
   line.className = who;
   line.prepend(withText("b", text(who)));
@@ -166,6 +291,7 @@ export function openChat(isOpen) {
   byId("chatFields").disabled = !isOpen;
   byId("chatInput").placeholder = text(isOpen ? "chatPlaceholder" : "chatClosed");
 }
+openChat(false);
 
 export function onChatMessage(send) {
   byId("chatForm").addEventListener("submit", (event) => {
@@ -178,15 +304,21 @@ export function onChatMessage(send) {
   });
 }
 
+// ---- The link ----
+
 // Copies the page's address, or shows it to copy by hand where that is not allowed.
-export async function copyLink() {
+export async function copyLink({ currentTarget: button }) {
   try {
     await navigator.clipboard.writeText(location.href);
   } catch {
     prompt(text("copyByHand"), location.href);
     return;
   }
-  byId("copyLinkText").textContent = text("linkCopied");
-  setTimeout(() => (byId("copyLinkText").textContent = text("copyLink")), 2000);
+  const label = button.querySelector("span") ?? button;
+  label.textContent = text("linkCopied");
+  setTimeout(() => (label.textContent = text("copyLink")), 2000);
 }
 byId("copyLinkButton").addEventListener("click", copyLink);
+
+// A page that comes back from the browser's memory has hung up: it begins anew.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

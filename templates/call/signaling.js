@@ -50,6 +50,8 @@ export class Signaling {
     // own: the server has not noticed yet that the old line is dead.
     const full = message.type === "error" && message.code === "room-full";
     if (full && this.#attempt > 0 && this.#attempt < 8) return;
+    // These two pass: the other one has just left, or the server stops and comes back.
+    if (["no-such-peer", "shutting-down"].includes(message.code)) return;
     this.#onMessage(message);
   }
 
