@@ -77,17 +77,7 @@ func FingerprintOf(cert *x509.Certificate) string {
 
 // Permits returns nil if the authority can sign for a DNS name, a wildcard or
 // an IP address, and otherwise a *NameError with the reason.
-func (a *Authority) Permits(name string) error {
-	s, err := parseSubject(name)
-	if err != nil {
-		return err
-	}
-	if outside := a.constraints.check(s); outside != nil {
-		outside.Name = name // as it was given
-		return outside
-	}
-	return nil
-}
+func (a *Authority) Permits(name string) error { return a.constraints.permits(name) }
 
 // CheckNames returns nil if [Authority.Issue] would accept the names from an
 // authority made with o, and otherwise a *NameError. It is for asking before

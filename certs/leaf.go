@@ -86,16 +86,12 @@ func parseSubjects(names []string) ([]subject, error) {
 
 // subjects parses the names and returns a *NameError for one that is outside.
 func (c *constraints) subjects(names []string) ([]subject, error) {
-	subjects, err := parseSubjects(names)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range subjects {
-		if outside := c.check(s); outside != nil {
-			return nil, outside
+	for _, name := range names {
+		if err := c.permits(name); err != nil {
+			return nil, err
 		}
 	}
-	return subjects, nil
+	return parseSubjects(names)
 }
 
 // newLeaf makes a key and the template of a server certificate. Its subject is

@@ -182,6 +182,20 @@ func (c *constraints) addIP(prefix netip.Prefix) {
 	}
 }
 
+// permits returns nil if the authority may sign for the name, and otherwise a
+// *NameError.
+func (c *constraints) permits(name string) error {
+	s, err := parseSubject(name)
+	if err != nil {
+		return err
+	}
+	if outside := c.check(s); outside != nil {
+		outside.Name = name
+		return outside
+	}
+	return nil
+}
+
 // check returns nil if the authority may sign for s, and otherwise why not.
 func (c *constraints) check(s subject) *NameError {
 	if c.unconstrained {

@@ -62,7 +62,7 @@ func TestPermits(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"accounts.google.com", "com", "notexample.com", "evillocal", "evil-local", "localhost.com", "local.evil.org", "arpa", "arpa.home", "*.google.com",
+		"accounts.google.com", "Accounts.Google.COM.", "com", "notexample.com", "evillocal", "evil-local", "localhost.com", "local.evil.org", "arpa", "arpa.home", "*.google.com",
 		"8.8.8.8", "172.32.0.1", "192.169.0.1", "100.128.0.1", "203.0.113.8", "0.0.0.0", "::2", "fec0::1", "2001:db9::1", "::ffff:8.8.8.8",
 	} {
 		err := a.Permits(name)
@@ -70,7 +70,7 @@ func TestPermits(t *testing.T) {
 		if !errors.As(err, &nameErr) || nameErr.Name != name || !strings.Contains(nameErr.Reason, "is outside what this authority may sign for (") || !nameErr.Outside {
 			t.Errorf("%q: error %v", name, err)
 		}
-		if _, err := a.Issue([]string{"localhost", name}); !errors.As(err, &nameErr) {
+		if _, err := a.Issue([]string{"localhost", name}); !errors.As(err, &nameErr) || nameErr.Name != name {
 			t.Errorf("Issue for %q: error %v", name, err)
 		}
 	}
