@@ -14,7 +14,8 @@
 // empty, by Remove: no record is kept of who created it, and an empty database
 // trusts nothing. A Machine's methods must not run at the same time as each
 // other within a process (the library behind the system store has global
-// settings). A second process at the same time is safe.
+// settings). A second process at the same time is safe; on a file system without
+// locks (NFS), one of the two may fail, and then says so.
 package trust
 
 import (
