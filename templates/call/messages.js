@@ -62,7 +62,7 @@ export const texts = {
 
     "waiting.title": "Nobody else is here yet",
     "waiting.text": "Send the link to the person you want to talk to, and leave this page open.",
-    "waiting.localhost": "Open this link in a second window to try a call. It works on this computer only: to call a phone, start the server with `rtcdev serve --host`",
+    "waiting.localhost": "Open this link in a second window to try a call. It works on this computer only. To call a phone, start the server with `rtcdev serve --host`.",
     "left.title": "The other person has left",
     "left.text": "When someone opens the link, a new call begins by itself.",
     "offline.text": "The server can not be reached at the moment. This page waits until it is back and then joins the room again by itself; nobody can join before that.",

@@ -13,6 +13,7 @@ translatePage();
 let scriptError = "";
 function noteError({ message }) {
   scriptError = text("scriptError", { message });
+  byId("status").classList.add("broken");
   render();
 }
 addEventListener("error", ({ error, message }) => noteError(error ?? { message }));
@@ -127,7 +128,7 @@ function showStateCard() {
   if (!stateCard) return hideCard();
   const title = text(`${state}.title`);
   if (serverIsGone && isAlone()) return showCard(title, [text("offline.text")]);
-  const onlyHere = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  const onlyHere = /(^|\.)localhost$|^127\.|^\[::1\]$/.test(location.hostname);
   const name = state === "waiting" && onlyHere ? "waiting.localhost" : `${state}.text`;
   showCard(title, [text(name, stateCard.values)], [stateCard.button]);
 }
@@ -158,7 +159,8 @@ function withText(tag, content) {
 // chooses: try again, or go on with less, at last with an empty stream. So this
 // always ends with a stream.
 export async function askForMedia(constraints) {
-  if (!isInRoom()) hideCard();
+  const inRoom = isInRoom();
+  if (!inRoom) hideCard();
   showMediaStatus("media");
   const hint = () => showCard(text("prompt.title"), [text("prompt.text")]);
   let stream;
@@ -166,6 +168,7 @@ export async function askForMedia(constraints) {
     stream = await openMedia(constraints, hint);
   } catch (failure) {
     if (!(failure instanceof MediaFailure)) throw failure;
+    if (inRoom && !isInRoom()) return new MediaStream(); // the person has left meanwhile
     // What is left of the wish, when the person goes on without the rest.
     const { audio, video } = failure.fallback ?? {};
     const rest = { audio: audio && constraints.audio, video: video && constraints.video };
