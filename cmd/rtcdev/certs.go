@@ -173,7 +173,7 @@ func certsFault(err error) error {
 			return &fault{err, "rtcdev certs " + host, exitFailed}
 		}
 		next := "rtcdev certs --help"
-		if certs.CheckNames([]string{name.Name}, certs.Options{Unconstrained: true}) == nil {
+		if name.Outside {
 			next += ", where --permit and --self-signed are the ways to other names"
 		}
 		return &fault{err, next, exitFailed}

@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("RTCDEV_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("CA", filepath.Join(env.WorkDir, "state", "authority"))
 			env.Setenv("PID", strconv.Itoa(os.Getpid()))
+			env.Setenv("RTCDEV_STORES", "nss") // as root, the system's store would be the machine's
 			env.Values[scriptServer{}] = new(scriptServer)
 			return os.MkdirAll(home, 0o755)
 		},

@@ -185,7 +185,7 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 	if trust.Trusted(s.stores) {
 		return nil
 	}
-	if ask && (!canInstall(s.stores) || !s.askForTrust(s.ca, s.stores)) {
+	if ask && (!canInstall(s.stores) || !s.askForTrust(s.ca.Root(), s.stores)) {
 		return nil // the first screen says how to do it later
 	}
 	s.note("Adding the local authority to what this machine trusts…\n")

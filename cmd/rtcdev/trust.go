@@ -106,7 +106,7 @@ func machine() (trust.Machine, error) {
 
 // trust asks, makes the stores trust the authority, and reads them back.
 func (a *app) trust(ctx context.Context, kinds []string) error {
-	ca, _, err := a.authority(nil, false)
+	root, err := a.rootToTrust()
 	if err != nil {
 		return err
 	}
@@ -114,23 +114,37 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if err != nil {
 		return err
 	}
-	before := m.Status(ctx, ca.Root(), kinds...)
+	before := m.Status(ctx, root, kinds...)
 	if canInstall(before) && !a.yes {
 		if !a.interactive() {
 			return &fault{errors.New("changing what this machine trusts needs a yes, and there is no terminal to ask on"), "rtcdev certs trust --yes", exitTrust}
 		}
-		if !a.askForTrust(ca, before) {
+		if !a.askForTrust(root, before) {
 			return &fault{errors.New("nothing was changed: the answer was not y"), "rtcdev certs trust", exitTrust}
 		}
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	done := m.Install(ctx, ca.Root(), kinds...)
+	done := m.Install(ctx, root, kinds...)
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted; run `rtcdev certs status` to see what was done: %w", ctx.Err())
 	}
-	a.report(ca.Root(), done, "trusted now", nil)
+	a.report(root, done, "trusted now", nil)
 	return trustOutcome(done)
+}
+
+// rootToTrust is the present root; without one an authority is made. The root
+// alone is enough: with sudo the rest belongs to the person, not to us.
+func (a *app) rootToTrust() (*x509.Certificate, error) {
+	root, err := openRoot()
+	if !errors.Is(err, certs.ErrNoAuthority) {
+		return root, err
+	}
+	ca, _, err := a.authority(nil, false)
+	if err != nil {
+		return nil, err
+	}
+	return ca.Root(), nil
 }
 
 // untrust removes the authority from every store, and the roots that earlier
@@ -180,23 +194,23 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 // stores.
 func rootsToRemove(ctx context.Context, m trust.Machine, kinds []string) ([]*x509.Certificate, error) {
 	var roots []*x509.Certificate
-	present, err := openRoot()
-	switch {
-	case err == nil:
+	present, presentErr := openRoot()
+	if presentErr == nil {
 		roots = append(roots, present)
-	case !errors.Is(err, certs.ErrNoAuthority):
-		return nil, err
 	}
-	found, err := m.Roots(ctx, kinds...)
+	found, foundErr := m.Roots(ctx, kinds...)
 	for _, root := range found {
 		if !slices.ContainsFunc(roots, root.Equal) {
 			roots = append(roots, root)
 		}
 	}
-	if len(roots) == 0 {
-		return nil, err // a store that could not be read may hold one
+	switch {
+	case len(roots) > 0:
+		return roots, nil // Remove meets the stores' troubles again, one by one
+	case !errors.Is(presentErr, certs.ErrNoAuthority):
+		return nil, presentErr
 	}
-	return roots, nil // Remove meets the same trouble, store by store
+	return nil, foundErr // a store that could not be read may hold one
 }
 
 // status reads every store and changes none. A fault of the authority itself is
@@ -238,14 +252,14 @@ func changeable(r trust.Result) bool {
 }
 
 // askForTrust shows what would be touched and asks.
-func (a *app) askForTrust(ca *certs.Authority, stores []trust.Result) bool {
+func (a *app) askForTrust(root *x509.Certificate, stores []trust.Result) bool {
 	fmt.Fprint(a.err, "Browsers warn about certificates of an authority they do not know. rtcdev can make\nthese trust yours:\n\n")
 	for _, r := range stores {
 		if changeable(r) {
 			fmt.Fprintf(a.err, "  %s\n", storeLabel(r))
 		}
 	}
-	fmt.Fprintf(a.err, "\n%s\nIts root has the SHA-256 fingerprint\n  %s\nUndo it at any time with: rtcdev certs untrust\n\n", reach(ca.Root()), ca.Fingerprint())
+	fmt.Fprintf(a.err, "\n%s\nIts root has the SHA-256 fingerprint\n  %s\nUndo it at any time with: rtcdev certs untrust\n\n", reach(root), certs.FingerprintOf(root))
 	return a.ask("Trust it on this machine?")
 }
 
