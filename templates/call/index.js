@@ -60,8 +60,8 @@ function receive(message) {
       else if (message.peers.length > 0) meet(message.peers[0], true);
       else if (!isConnected()) waitForSomeone("waiting");
       break;
-    case "peer-joined":
-      if (!remoteId || !isConnected()) meet(message.peer, false);
+    case "peer-joined": // While we are two, a third one finds out in its own welcome.
+      if (!remoteId || isLost()) meet(message.peer, false);
       break;
     case "peer-left":
       if (message.peer !== remoteId) break;
@@ -101,6 +101,7 @@ function waitForSomeone(state) {
 // ---- 3. The peer connection ----
 
 const isConnected = () => pc?.connectionState === "connected";
+const isLost = () => ["disconnected", "failed"].includes(pc?.connectionState);
 
 function startConnection() {
   closeConnection();
