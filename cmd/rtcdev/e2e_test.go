@@ -46,6 +46,20 @@ func TestCallInAFolderOfInit(t *testing.T) {
 	third.wait(`document.querySelector("#status").textContent.includes("full")`)
 	third.wantQuietConsole()
 
+	// A camera that is off looks like a dark room: the other side is told.
+	do(first, "switching the camera off", chromedp.Click("#cameraButton"))
+	second.wait(`!document.querySelector("#noPicture").hidden`)
+	do(first, "switching the camera on", chromedp.Click("#cameraButton"))
+	second.wait(`document.querySelector("#noPicture").hidden`)
+	second.wantVideo()
+
+	// Hanging up ends it for both, and there is a way back.
+	do(second, "hanging up", chromedp.Click("#hangupButton"))
+	first.wait(`document.querySelector("#cardTitle").textContent !== "" && !document.querySelector("#card").hidden`)
+	do(second, "joining again", chromedp.Click("#cardButtons button"))
+	second.wantVideo()
+	first.wantVideo()
+
 	first.wantQuietConsole()
 	second.wantQuietConsole()
 	if took := s.interrupt(); took > 2*time.Second {
@@ -98,12 +112,59 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 	}
 	first.chat(second, "still here")
 
+	// When the other one leaves while there is no server, the page says that it
+	// waits for the server; a new call begins once both are back.
+	s.kill()
+	do(second, "leaving", chromedp.Navigate("about:blank"))
+	first.wait(`document.body.dataset.state === "left" && document.querySelector("#statusText").textContent.includes("server")`)
+	s = a.serve(dir, "--port", port(s.ready.Port), "--strict-port")
+	do(second, "coming back", chromedp.Navigate(s.ready.Room))
+	second.wantVideo()
+	first.wantVideo()
+
 	// A reload of one side is a new call on the same link.
 	do(second, "reloading", chromedp.Reload())
-	s.event("peer-joined")
 	second.wantVideo()
 	first.wantVideo()
 	second.chat(first, "back again")
+}
+
+// The app connects two, also where the server lets more into a room.
+func TestThirdPersonInALargeRoom(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--room-size", "4")
+	first, second := call(a, s)
+	third := a.open(s.ready.Room)
+	third.wait(`document.querySelector("#cardTitle").textContent.includes("Two people")`)
+	first.wantVideo()
+	second.wantVideo()
+	third.wantQuietConsole()
+}
+
+// Learners make mistakes all the time, with the console closed.
+func TestScriptErrorsAreShownOnThePage(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	a.run(a.home, "init", "my-call", "--no-install")
+	script := filepath.Join(a.home, "my-call", "index.js")
+	good, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.serve(filepath.Join(a.home, "my-call"), "--port", "0")
+	p := a.startBrowser()
+	for mistake, shown := range map[string]string{
+		"const = 1;": "has not started",
+		"setTimeout(() => { throw new Error('a slip'); });": "a slip",
+		"await Promise.reject(new Error('refused'));":       "refused",
+	} {
+		if err := os.WriteFile(script, append([]byte(mistake+"\n"), good...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		do(p, "opening the page", chromedp.Navigate(s.ready.Room))
+		p.wait(fmt.Sprintf(`document.querySelector("#status").textContent.includes(%q)`, shown))
+	}
 }
 
 // Without trust the browser must refuse: else the tests above show nothing.

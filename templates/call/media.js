@@ -14,9 +14,9 @@ export class MediaFailure extends Error {
 const justAudio = { audio: true, video: false };
 const justVideo = { audio: false, video: true };
 
-// Opens camera and microphone, or the one that is asked for. The browser may ask the person first, and there is
-// no event for that. So when nothing has happened after eight seconds we assume an
-// unseen question and call onUnanswered.
+// Opens camera and microphone, or the one that is asked for. The browser may ask
+// the person first, and there is no event for that. So when nothing has happened
+// after eight seconds we assume an unseen question and call onUnanswered.
 export async function openMedia(constraints, onUnanswered) {
   if (!navigator.mediaDevices?.getUserMedia) {
     if (isSecureContext) throw new MediaFailure("unsupported", {}, null);
