@@ -20,6 +20,9 @@ type Config struct {
 	Dir string
 	// BuiltIn is the app for a folder without index.html.
 	BuiltIn fs.FS
+	// Proxy, if set, is the http or https address of an app server that gets
+	// all requests but rtcdev's own; then Dir is not looked at.
+	Proxy string
 	// Host is the address to listen on: empty for loopback, [AllInterfaces], or
 	// one IP address of this machine.
 	Host string
@@ -58,8 +61,8 @@ func setting(format string, args ...any) error {
 	return &SettingError{fmt.Sprintf(format, args...)}
 }
 
-// Validate finds what is wrong with the settings a person makes (Dir, Host, Port,
-// RoomSize) without opening anything. The error is a [*SettingError], or tells
+// Validate finds what is wrong with the settings a person makes (Dir, Proxy, Host,
+// Port, RoomSize) without opening anything. The error is a [*SettingError], or tells
 // why Dir cannot be served. [Run] calls it too.
 func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
@@ -70,6 +73,10 @@ func (c *Config) Validate() error {
 	}
 	if c.Host != "" && c.Host != AllInterfaces && net.ParseIP(c.Host) == nil {
 		return setting("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
+	}
+	if c.Proxy != "" {
+		_, err := proxyURL(c.Proxy)
+		return err
 	}
 	info, err := os.Stat(c.Dir)
 	if err != nil {

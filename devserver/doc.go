@@ -4,7 +4,8 @@
 // [Run] listens, reports what happens through Config.OnEvent, and returns when
 // its context ends and everything it started is over. The routes:
 //
-//	/                      the folder's files, or the built-in app
+//	/                      the folder's files, the built-in app, or another app
+//	                       server that requests are passed on to
 //	/_rtcdev/signal        the WebSocket door (package signaling)
 //	/_rtcdev/health        is it up, and how many peers are there
 //	/_rtcdev/ca.pem ca.crt the local authority's root, as PEM and DER

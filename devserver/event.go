@@ -21,6 +21,8 @@ type Ready struct {
 	Room    string   `json:"room"` // URL with the default room
 	// BuiltIn tells that the folder has no index.html.
 	BuiltIn bool `json:"builtIn"`
+	// Proxy is Config.Proxy.
+	Proxy string `json:"proxy,omitempty"`
 	// Taken is set when the port asked for was not free.
 	Taken *PortTakenError `json:"taken,omitempty"`
 }

@@ -9,10 +9,10 @@ import (
 )
 
 // routes puts the server's addresses together.
-func routes(cfg *Config, files http.Handler, hub *signaling.Hub, guard hostGuard) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /_rtcdev/signal", hub)
-	mux.HandleFunc("GET /_rtcdev/health", func(w http.ResponseWriter, _ *http.Request) {
+func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, guard hostGuard) http.Handler {
+	own := http.NewServeMux()
+	own.Handle("GET /_rtcdev/signal", hub)
+	own.HandleFunc("GET /_rtcdev/health", func(w http.ResponseWriter, _ *http.Request) {
 		s := hub.Stats()
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
@@ -28,14 +28,16 @@ func routes(cfg *Config, files http.Handler, hub *signaling.Hub, guard hostGuard
 		asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 		// RFC 8555 §9.1 for PEM chains; RFC 2585 §4 has no type for DER that
 		// phones act on, and x-x509-ca-cert is the one they do.
-		mux.HandleFunc("GET /_rtcdev/ca.pem", download("application/pem-certificate-chain", "rtcdev-ca.pem", asPEM))
-		mux.HandleFunc("GET /_rtcdev/ca.crt", download("application/x-x509-ca-cert", "rtcdev-ca.crt", der))
+		own.HandleFunc("GET /_rtcdev/ca.pem", download("application/pem-certificate-chain", "rtcdev-ca.pem", asPEM))
+		own.HandleFunc("GET /_rtcdev/ca.crt", download("application/x-x509-ca-cert", "rtcdev-ca.crt", der))
 	}
-	mux.HandleFunc("/_rtcdev/", func(w http.ResponseWriter, _ *http.Request) {
+	own.HandleFunc("/_rtcdev/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Nothing here: addresses below /_rtcdev/ belong to rtcdev.", http.StatusNotFound)
 	})
-	mux.Handle("/", files)
-	return guard.guard(secure(mux))
+	mux := http.NewServeMux()
+	mux.Handle("/_rtcdev/", secure(own))
+	mux.Handle("/", pages)
+	return guard.guard(mux)
 }
 
 func download(contentType, name string, body []byte) http.HandlerFunc {
@@ -47,7 +49,7 @@ func download(contentType, name string, body []byte) http.HandlerFunc {
 	}
 }
 
-// secure sets the headers that keep other sites out without getting in the way
+// secure sets, on our own answers, the headers that keep other sites out without getting in the way
 // of a page that uses a camera. There is no Strict-Transport-Security: it would
 // also break http:// on every other port of localhost, for months.
 func secure(next http.Handler) http.Handler {

@@ -31,11 +31,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	pages, builtIn, closePages, err := openPages(&cfg)
 	if err != nil {
 		return err
 	}
-	defer files.close()
+	defer closePages()
 	listeners, taken, err := listen(cfg.Host, cfg.Port, cfg.StrictPort)
 	if err != nil {
 		return err
@@ -46,10 +49,10 @@ func Run(ctx context.Context, cfg Config) error {
 		OnEvent:  func(e signaling.Event) { ev.send(peerChange(e)) },
 	})
 	hostname, _ := os.Hostname() // without one, requests for it are refused
-	srv := newServer(&cfg, routes(&cfg, files, hub, newHostGuard(hostname, cfg.AllowHosts)))
+	srv := newServer(&cfg, routes(&cfg, pages, hub, newHostGuard(hostname, cfg.AllowHosts)))
 
 	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
-	ready.BuiltIn = files.usesBuiltIn()
+	ready.BuiltIn = builtIn
 	ev.send(ready) // the sockets listen: whoever connects from now on is answered
 	failed := make(chan error, len(listeners))
 	var serving sync.WaitGroup
@@ -73,12 +76,30 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
+// openPages returns what answers for all addresses that are not rtcdev's own:
+// the app server of Config.Proxy, or the folder; and whether that is the
+// built-in app for now. Call done in the end.
+func openPages(cfg *Config) (pages http.Handler, builtIn bool, done func(), err error) {
+	if cfg.Proxy != "" {
+		target, err := proxyURL(cfg.Proxy)
+		if err != nil {
+			return nil, false, nil, err
+		}
+		return newProxy(target, slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)), false, func() {}, nil
+	}
+	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	return secure(files), files.usesBuiltIn(), files.close, nil
+}
+
 // shutDown ends the peers' connections, which net/http no longer knows after
 // their upgrade, and the rest beside them.
 func shutDown(ctx context.Context, hub *signaling.Hub, srv *http.Server, log *slog.Logger) {
 	var peers sync.WaitGroup
 	peers.Go(func() {
-		if err := hub.Shutdown(ctx); err != nil && log != nil {
+		if err := hub.Shutdown(ctx); err != nil {
 			log.Debug("not every peer said goodbye", "error", err)
 		}
 	})
@@ -100,11 +121,7 @@ func newServer(cfg *Config, handler http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	srv.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	srv.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	return srv
 }
 
@@ -125,6 +142,7 @@ func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
 		Port:    port,
 		Signal:  "wss://" + strings.TrimPrefix(base, "https://") + "_rtcdev/signal",
 		Version: cfg.Version,
+		Proxy:   cfg.Proxy,
 		Taken:   taken,
 	}
 	if addr.(*net.TCPAddr).IP.IsUnspecified() {

@@ -165,10 +165,14 @@ func TestIPv6Loopback(t *testing.T) {
 }
 
 func (r *running) dial(header http.Header) (*websocket.Conn, *http.Response, error) {
+	return r.dialTo("wss://127.0.0.1:"+strconv.Itoa(r.ready.Port)+"/_rtcdev/signal?room=r", header)
+}
+
+func (r *running) dialTo(address string, header http.Header) (*websocket.Conn, *http.Response, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(r.root)
 	d := websocket.Dialer{HandshakeTimeout: patient, TLSClientConfig: &tls.Config{RootCAs: roots}}
-	return d.Dial("wss://127.0.0.1:"+strconv.Itoa(r.ready.Port)+"/_rtcdev/signal?room=r", header)
+	return d.Dial(address, header)
 }
 
 func TestSignalingAndShutdown(t *testing.T) {
@@ -352,6 +356,7 @@ func TestValidate(t *testing.T) {
 		"built-in":    func(c *Config) { c.BuiltIn = nil },
 		"port":        func(c *Config) { c.Port = 70000 },
 		"room of one": func(c *Config) { c.RoomSize = 1 },
+		"proxy":       func(c *Config) { c.Proxy = "localhost:5173" },
 		"host name":   func(c *Config) { c.Host = "example.com" },
 		"no folder":   func(c *Config) { c.Dir += "/missing" },
 		"a file":      func(c *Config) { c.Dir = file },
@@ -363,7 +368,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		var setting *SettingError
-		if wrong := strings.Contains("port, room of one, host name, a file", name); errors.As(err, &setting) != wrong {
+		if wrong := strings.Contains("port, room of one, host name, a file, proxy", name); errors.As(err, &setting) != wrong {
 			t.Errorf("%s: %#v: is it the person's setting?", name, err)
 		}
 	}

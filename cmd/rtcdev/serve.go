@@ -30,6 +30,9 @@ type serveOptions struct {
 	trust      string // "ask", "yes" or "no"
 	roomSize   int
 	allowHosts []string
+	proxy      string
+	certFile   string // with keyFile: a certificate of the person's own
+	keyFile    string
 }
 
 const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
@@ -46,13 +49,18 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 		Long:  serveHelp,
 		Example: `  rtcdev serve --open           open the call in a browser
   rtcdev serve my-call          serve that folder
-  rtcdev serve --host           let phones and other computers in`,
+  rtcdev serve --host           let phones and other computers in
+  rtcdev serve --proxy http://localhost:5173    HTTPS and signaling for another server's pages`,
 		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.dir = args[0]
 			}
 			switch {
+			case o.proxy != "" && len(args) == 1:
+				return usage("leave one of them out", "--proxy serves another server's pages, so there is no folder to serve")
+			case (o.certFile == "") != (o.keyFile == ""):
+				return usage("rtcdev serve --cert-file cert.pem --key-file key.pem", "--cert-file and --key-file belong together")
 			case o.trust != "ask" && o.trust != "yes" && o.trust != "no":
 				return usage("rtcdev serve --help", "--trust is ask, yes or no, not %q", o.trust)
 			case o.roomSize < 2:
@@ -73,6 +81,9 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.open, "open", false, "open the room in a browser")
 	f.StringVar(&o.trust, "trust", "ask", "make this machine trust the local authority: `ask`, yes or no")
 	f.IntVar(&o.roomSize, "room-size", 2, "how many `peers` a room may have (the call app connects two)")
+	f.StringVar(&o.proxy, "proxy", "", "pass requests on to the app server at this `URL`, instead of serving a folder")
+	f.StringVar(&o.certFile, "cert-file", "", "show this certificate (PEM, with its chain) instead of the local authority's; needs --key-file")
+	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
@@ -86,6 +97,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	cfg := devserver.Config{
 		Dir:        o.dir,
 		BuiltIn:    builtIn,
+		Proxy:      o.proxy,
 		Host:       o.host,
 		Port:       o.port,
 		StrictPort: o.strictPort,
@@ -97,21 +109,13 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := cfg.Validate(); err != nil { // before anything is made or asked
 		return serveFault(err, o)
 	}
-	dir, err := authorityDir()
+	s := &servePrinter{app: a, options: o}
+	if o.certFile != "" {
+		err = s.useOwnCertificate(&cfg)
+	} else {
+		err = s.useAuthority(ctx, &cfg)
+	}
 	if err != nil {
-		return err
-	}
-	ca, created, err := a.authority(nil, false)
-	if err != nil {
-		return err
-	}
-	for _, name := range o.allowHosts {
-		if err := ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
-			return usage("rtcdev serve --help", "--allow-host: %w", err)
-		}
-	}
-	s := &servePrinter{app: a, options: o, ca: ca, created: created}
-	if err := s.settleTrust(ctx); err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
@@ -120,11 +124,38 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	signal.Ignore(syscall.SIGPIPE)
 	a.out.forgiving = true
 	s.ctx = ctx
-	cfg.TLS = &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12}
-	cfg.Root = ca.Root()
-	cfg.Private = []string{dir}
 	cfg.OnEvent = s.event
 	return serveFault(devserver.Run(ctx, cfg), o)
+}
+
+func (s *servePrinter) useOwnCertificate(cfg *devserver.Config) error {
+	pair, err := tls.LoadX509KeyPair(s.options.certFile, s.options.keyFile)
+	if err != nil {
+		return &fault{fmt.Errorf("reading the certificate: %w", err), "rtcdev certs makes a cert.pem and key.pem that fit together", exitFailed}
+	}
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	cfg.Private = []string{s.options.keyFile}
+	return nil
+}
+
+// useAuthority has the authority make certificates as they are asked for.
+func (s *servePrinter) useAuthority(ctx context.Context, cfg *devserver.Config) error {
+	dir, err := authorityDir()
+	if err != nil {
+		return err
+	}
+	if s.ca, s.created, err = s.authority(nil, false); err != nil {
+		return err
+	}
+	for _, name := range s.options.allowHosts {
+		if err := s.ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
+			return usage("rtcdev serve --help", "--allow-host: %w", err)
+		}
+	}
+	cfg.TLS = &tls.Config{GetCertificate: s.ca.GetCertificate, MinVersion: tls.VersionTLS12}
+	cfg.Root = s.ca.Root()
+	cfg.Private = []string{dir}
+	return s.settleTrust(ctx)
 }
 
 // serveFault adds the next step to what can keep the server from listening.
@@ -161,7 +192,7 @@ type servePrinter struct {
 	*app
 	ctx     context.Context // ends with the server
 	options serveOptions
-	ca      *certs.Authority
+	ca      *certs.Authority // nil with a certificate of the person's own
 	created bool
 
 	asked  time.Duration  // spent on the question of trust, not on starting
@@ -274,11 +305,7 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.line("", "Everyone on your network who has the link can open these pages and join")
 		s.line("", "a room. A device warns until it trusts your authority: see rtcdev certs export")
 	}
-	dir, err := filepath.Abs(s.options.dir)
-	if err != nil {
-		dir = s.options.dir
-	}
-	s.line("Folder", "%s", dir)
+	s.line("From", "%s", s.source(r))
 	if r.BuiltIn {
 		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
 	}
@@ -287,9 +314,27 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	}
 }
 
+// source is where the pages come from.
+func (s *servePrinter) source(r devserver.Ready) string {
+	if r.Proxy != "" {
+		return r.Proxy
+	}
+	dir, err := filepath.Abs(s.options.dir)
+	if err != nil {
+		return s.options.dir
+	}
+	return dir
+}
+
 // trustLine says whether the browsers here accept the certificate and, if not,
 // the exact command.
 func (s *servePrinter) trustLine() {
+	if s.ca == nil {
+		if !s.json {
+			s.line("Trust", "for those who trust the certificate in %s", s.options.certFile)
+		}
+		return
+	}
 	if s.stores == nil {
 		m, err := machine()
 		if err != nil {
