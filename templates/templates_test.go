@@ -172,6 +172,9 @@ func TestEveryTextTheScriptsNameExists(t *testing.T) {
 	for _, name := range []string{"index.js", "page.js"} {
 		for _, m := range used.FindAllStringSubmatch(string(files[name]), -1) {
 			key := m[1] + m[2]
+			if key == "rollback" {
+				continue // a word of WebRTC's
+			}
 			if found[key] = true; texts[key] == "" {
 				t.Errorf("%s uses the text %q, which is not in messages.js", name, key)
 			}

@@ -95,6 +95,7 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 	first.wantQuietConsole()
 	second.wantQuietConsole()
 
+	users := map[*tab]string{first: eval[string](first, iceUser), second: eval[string](second, iceUser)}
 	s.kill()
 	first.wantVideo()
 	second.wantVideo()
@@ -104,7 +105,9 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 	s.event("peer-joined")
 	first.wantVideo()
 	second.wantVideo()
+	// The one connection of before is negotiated anew, over the new line.
 	for _, p := range []*tab{first, second} {
+		p.wait(fmt.Sprintf(`testPCs[0].signalingState === "stable" && %s !== %q`, iceUser, users[p]))
 		if n := eval[int](p, "testPCs.length"); n != 1 {
 			t.Errorf("the page made %d peer connections; the first one should have lived on", n)
 		}
@@ -127,6 +130,66 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 	second.wantVideo()
 	first.wantVideo()
 	second.chat(first, "back again")
+}
+
+// iceUser is the name under which the page's first connection is reached by the
+// other side (RFC 8839 §5.4): new with every ICE restart.
+const iceUser = `testPCs[0].localDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()`
+
+// Perfect negotiation: offers that cross again and again leave one connection,
+// with every restart done.
+func TestOffersThatCross(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	first, second := call(a, s)
+	for range 5 {
+		users := map[*tab]string{first: eval[string](first, iceUser), second: eval[string](second, iceUser)}
+		at := time.Now().Add(500 * time.Millisecond).UnixMilli() // the same moment for both
+		for _, p := range []*tab{first, second} {
+			eval[bool](p, fmt.Sprintf(`setTimeout(() => testPCs[0].restartIce(), %d - Date.now()), true`, at))
+		}
+		for _, p := range []*tab{first, second} {
+			p.wait(fmt.Sprintf(`testPCs[0].signalingState === "stable" && testPCs[0].connectionState === "connected" && %s !== %q`, iceUser, users[p]))
+		}
+	}
+	for _, p := range []*tab{first, second} {
+		p.wantVideo()
+		p.wantQuietConsole()
+		if n := eval[int](p, "testPCs.length"); n != 1 {
+			t.Errorf("the page made %d peer connections", n)
+		}
+	}
+}
+
+// What another program sends, or a channel that only closes, ends no call.
+func TestForeignMessages(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	p := a.open(s.ready.Room)
+	p.wait(`document.body.dataset.state === "waiting"`)
+
+	// A page of another kind in the same room: it sends what nobody expects.
+	other := a.open(s.ready.URL + "messages.js")
+	eval[bool](other, `new Promise((done) => {
+		const socket = window.socket = new WebSocket("wss://" + location.host + "/_rtcdev/signal?room=lobby");
+		socket.onmessage = () => {
+			for (const data of [null, 5, "hello", {}, { description: {} }, { description: null }, { candidate: 7 },
+				{ description: { type: "answer", sdp: "v=0" } }])
+				socket.send(JSON.stringify({ type: "signal", data }));
+			socket.onmessage = null;
+			setTimeout(() => { socket.close(); done(true); }, 500);
+		};
+	})`)
+	p.wait(`document.body.dataset.state === "left"`)
+
+	do(other, "joining properly", chromedp.Navigate(s.ready.Room))
+	other.wantVideo()
+	p.wantVideo()
+	p.wait(`document.querySelector("#statusText").textContent === "Connected"`)
+	first, second := p, other
+	first.chat(second, "still here")
 }
 
 // The app connects two, also where the server lets more into a room.

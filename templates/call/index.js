@@ -5,12 +5,11 @@
 // what they send, how it is encrypted, and at which addresses they can be reached.
 // They tell each other through a server both can reach. That is signaling.
 //
-//   signaling.js  the line to the server
-//   media.js      opens the camera, and finds out why when it does not open
-//   page.js       what the page shows
-//   messages.js   every text, in English and Korean
+// signaling.js is the line to the server, chat.js the data channel, media.js opens the
+// camera, page.js is what the page shows, and messages.js has every text.
 
 import * as page from "./page.js";
+import { Chat } from "./chat.js";
 import { Signaling } from "./signaling.js";
 
 // What we ask of the camera and microphone. "ideal" is a wish: a camera that can
@@ -85,8 +84,9 @@ function meet(peer, weCameLater) {
   remoteId = peer;
   polite = weCameLater;
   // After a break of the signaling line the connection may have lived on: keep it,
-  // unless the break swallowed half a negotiation.
-  if (pc && pc.signalingState !== "stable") closeConnection();
+  // and take back the half negotiation that the break may have swallowed.
+  if (!isConnected()) closeConnection();
+  else if (pc.signalingState !== "stable") pc.setLocalDescription({ type: "rollback" });
   // The one who came later makes the first offer; if it keeps silent, we do. (Crossing
   // first offers are allowed, but Chromium then sometimes gathers no candidates.)
   if (polite) isConnected() ? pc.restartIce() : startConnection();
@@ -110,7 +110,7 @@ function startConnection() {
   const connection = (pc = new RTCPeerConnection({ iceServers }));
 
   for (const track of localStream.getTracks()) connection.addTrack(track, localStream);
-  openChat(connection);
+  chat = new Chat(connection, applySwitches, chatClosed);
 
   // Adding something to send makes the browser ask for a negotiation.
   connection.onnegotiationneeded = async () => {
@@ -124,8 +124,12 @@ function startConnection() {
   // send each at once. The two browsers try all pairs and take the best that works.
   connection.onicecandidate = ({ candidate }) => candidate && send({ candidate });
 
-  // The other one's picture and sound arrive as two tracks of one stream.
-  connection.ontrack = ({ streams }) => page.showRemote(streams[0]);
+  // The other one's picture and sound arrive as two tracks.
+  const theirs = new MediaStream();
+  connection.ontrack = ({ track }) => {
+    theirs.addTrack(track);
+    page.showRemote(theirs);
+  };
 
   connection.onconnectionstatechange = () => {
     const state = connection.connectionState; // connecting, connected, disconnected or failed
@@ -153,9 +157,11 @@ async function describe(connection) {
 // at any time. When two offers cross, one side must give way, and both must know
 // which. The impolite one ignores the offer that comes in; the polite one drops
 // its own and answers. Nobody has to wait for their turn, and nothing gets stuck.
-async function negotiate({ description, candidate }) {
+async function negotiate(data) {
+  const { description, candidate } = data ?? {};
   // A candidate for an offer we ignored, or for an old connection, does not fit.
   if (candidate) return pc?.addIceCandidate(candidate).catch(() => {});
+  if (!description?.sdp) return; // another program's message
 
   const isOffer = description.type === "offer";
   if (isFromNewConnection(description)) {
@@ -164,15 +170,15 @@ async function negotiate({ description, candidate }) {
   }
   const collision = isOffer && (makingOffer || pc.signalingState !== "stable");
   if (collision && !polite) return;
+  if (!isOffer && pc.signalingState !== "have-local-offer") return; // we took that offer back
 
   const connection = pc;
   await connection.setRemoteDescription(description); // takes back our own offer if need be
   if (isOffer) await describe(connection);
 }
 
-// Every peer connection has its own key, and its fingerprint is in the description.
-// Another fingerprint means that the other page was loaded again, and what we have
-// leads nowhere any more.
+// Every peer connection has its own key, whose fingerprint is in the description.
+// Another one means that the other page was loaded again: ours leads nowhere now.
 function isFromNewConnection(description) {
   const fingerprint = ({ sdp }) => sdp.match(/a=fingerprint:(.*)/)?.[1].toLowerCase();
   const known = pc?.remoteDescription;
@@ -184,31 +190,23 @@ function send(data) {
 }
 
 function closeConnection() {
-  const old = pc;
-  pc = chat = null; // first, so that the events of closing find nothing to do
+  chat?.forget();
+  pc?.close();
+  pc = chat = null;
   makingOffer = false;
   lastSignal = Promise.resolve();
-  old?.close();
   page.showRemote(null);
-  page.openChat(false);
 }
 
-// ---- 4. The data channel ----
+// ---- 4. The chat ----
 
-// Both sides make the channel with the same number (negotiated), so there is no
-// question who opens it. It carries JSON: { text } is a line of chat, { audio, video }
-// says what we send, for a camera that is off looks just like a dark room.
-function openChat(connection) {
-  const channel = (chat = connection.createDataChannel("chat", { negotiated: true, id: 0 }));
-  channel.onopen = () => {
-    page.openChat(true);
-    applySwitches();
-  };
-  channel.onmessage = ({ data }) => page.showMessage(JSON.parse(data));
-  channel.onclose = () => channel === chat && waitForSomeone("left");
+// It closes with the other page. If the server knows better, we begin again.
+function chatClosed() {
+  closeConnection();
+  remoteId ? meet(remoteId, polite) : waitForSomeone("left");
 }
 
-page.onChatMessage((text) => chat.send(JSON.stringify({ text }))); // only while it is open
+page.onChatMessage((text) => chat?.send({ text }));
 
 // ---- 5. The buttons ----
 
@@ -219,7 +217,7 @@ function applySwitches() {
     sends[track.kind] = track.enabled = !page.isSwitchedOff(track.kind);
   }
   page.showLocal(localStream);
-  if (chat?.readyState === "open") chat.send(JSON.stringify(sends));
+  chat?.send(sends);
 }
 
 page.onSwitch(applySwitches);

@@ -62,7 +62,7 @@ export const texts = {
 
     "waiting.title": "Nobody else is here yet",
     "waiting.text": "Send the link to the person you want to talk to, and leave this page open.",
-    "waiting.localhost": "Open this link in a second window to try a call. It works on this computer only. To call a phone, start the server with `rtcdev serve --host`.",
+    "waiting.localhost": "Open this link in a second window to try a call. It works on this computer only. To call a phone, start the server with `rtcdev serve --host` and open the network link that it prints.",
     "left.title": "The other person has left",
     "left.text": "When someone opens the link, a new call begins by itself.",
     "offline.text": "The server can not be reached at the moment. This page waits until it is back and then joins the room again by itself; nobody can join before that.",
@@ -181,7 +181,7 @@ export const texts = {
 
     "waiting.title": "아직 아무도 들어오지 않았습니다",
     "waiting.text": "통화할 사람에게 링크를 보내고, 이 페이지를 열어 두세요.",
-    "waiting.localhost": "이 링크를 새 창에서 열어 통화를 시험해 보세요. 이 링크는 이 컴퓨터에서만 열립니다. 휴대폰과 통화하려면 서버를 `rtcdev serve --host` 명령으로 실행하세요.",
+    "waiting.localhost": "이 링크를 새 창에서 열어 통화를 시험해 보세요. 이 링크는 이 컴퓨터에서만 열립니다. 휴대폰과 통화하려면 서버를 `rtcdev serve --host` 명령으로 실행하고, 화면에 표시되는 네트워크 링크를 여세요.",
     "left.title": "상대방이 나갔습니다",
     "left.text": "누군가 링크를 열면 새 통화가 자동으로 시작됩니다.",
     "offline.text": "지금은 서버에 연결할 수 없습니다. 서버가 다시 켜지면 이 페이지가 자동으로 방에 다시 들어갑니다. 그때까지는 아무도 들어올 수 없습니다.",

@@ -76,6 +76,8 @@ function setText(element, name) {
 }
 
 export function showStatus(now) {
+  if (now === "connected") scriptError = ""; // it was not so bad
+  byId("status").classList.toggle("broken", scriptError !== "");
   document.body.dataset.state = state = now;
   render();
 }
@@ -275,9 +277,17 @@ byId("hearButton").addEventListener("click", playRemote);
 
 // ---- What comes over the data channel ----
 
-export function showMessage(message) {
-  if ("text" in message) return addChatLine("them", message.text);
-  theySend = message; // { audio, video }
+export function showMessage(data) {
+  let message;
+  try {
+    message = JSON.parse(data) ?? {};
+  } catch {
+    return; // not from this app
+  }
+  const { text, audio, video } = message;
+  if (typeof text === "string") addChatLine("them", text);
+  if (typeof audio !== "boolean" || typeof video !== "boolean") return;
+  theySend = { audio, video };
   render();
 }
 
@@ -301,7 +311,7 @@ export function onChatMessage(send) {
     event.preventDefault();
     const input = byId("chatInput");
     if (!input.value.trim()) return;
-    send(input.value);
+    if (!send(input.value)) return; // just now it closed: the line stays to be sent later
     addChatLine("you", input.value);
     input.value = "";
   });

@@ -46,10 +46,10 @@ export class Signaling {
 
   #receive(message) {
     if (message.type === "welcome") this.#attempt = 0;
-    // When we come back from a break, the place that is taken is most likely our
-    // own: the server has not noticed yet that the old line is dead.
+    // When we come back from a break, the place that is taken may be our own: the
+    // server has not noticed yet that the old line is dead.
     const full = message.type === "error" && message.code === "room-full";
-    if (full && this.#attempt > 0 && this.#attempt < 8) return;
+    if (full && this.#attempt > 0 && this.#attempt < 4) return;
     // These two pass: the other one has just left, or the server stops and comes back.
     if (["no-such-peer", "shutting-down"].includes(message.code)) return;
     this.#onMessage(message);
