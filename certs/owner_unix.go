@@ -20,7 +20,7 @@ const (
 // user.
 func checkOwner(path string, info fs.FileInfo) error {
 	if owner := ownerOf(info); owner != os.Geteuid() {
-		return &StoreError{File: path,
+		return &StoreError{File: path, Err: ErrNotOwner,
 			Reason: fmt.Sprintf("belongs to user %d, but this command runs as user %d", owner, os.Geteuid()),
 			Fix:    "run it as the owner (without sudo), or set RTCDEV_HOME to a folder of your own"}
 	}

@@ -34,6 +34,8 @@ var (
 	ErrNoAuthority = errors.New("there is no authority yet")
 	// ErrExpired says that an authority is past its end.
 	ErrExpired = errors.New("the authority has expired")
+	// ErrNotOwner says that an authority belongs to another user.
+	ErrNotOwner = errors.New("the authority is another user's")
 )
 
 func storeFiles() []string { return []string{rootFile, intermediateFile, keyFile} }

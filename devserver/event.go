@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"context"
+	"time"
 
 	"rtcdev/devserver/signaling"
 )
@@ -29,12 +30,13 @@ type Ready struct {
 
 // PeerChange says that a peer joined or left a room.
 type PeerChange struct {
-	Event    string `json:"event"` // "peer-joined" or "peer-left"
-	Room     string `json:"room"`
-	Peer     string `json:"peer"`
-	Addr     string `json:"addr"`
-	Peers    int    `json:"peers"` // in the room after the change
-	RoomSize int    `json:"roomSize"`
+	Event    string    `json:"event"` // "peer-joined" or "peer-left"
+	Time     time.Time `json:"time"`
+	Room     string    `json:"room"`
+	Peer     string    `json:"peer"`
+	Addr     string    `json:"addr"`
+	Peers    int       `json:"peers"` // in the room after the change
+	RoomSize int       `json:"roomSize"`
 }
 
 // Stopping says that the server has begun to shut down.
@@ -89,7 +91,7 @@ func (e *events) finish(ctx context.Context) {
 
 func peerChange(e signaling.Event) PeerChange {
 	return PeerChange{
-		Event: string(e.Kind), Room: e.Room, Peer: e.Peer, Addr: e.Addr,
+		Event: string(e.Kind), Time: time.Now(), Room: e.Room, Peer: e.Peer, Addr: e.Addr,
 		Peers: e.Peers, RoomSize: e.RoomSize,
 	}
 }

@@ -131,6 +131,9 @@ func (a *app) printInit(o initOptions, done *templates.Result, installed bool) e
 	}
 	if a.quiet {
 		fmt.Fprintln(a.out, done.Dir)
+		for _, f := range done.Replaced {
+			fmt.Fprintf(a.out, "replaced %s\n", f)
+		}
 		return nil
 	}
 	fmt.Fprintf(a.out, "%s %d files to %s:\n", verb, len(done.Files), done.Dir)

@@ -258,7 +258,7 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 	if err != nil {
 		from = e.Addr
 	}
-	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", time.Now().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
+	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
 }
 
 // ready prints the first screen. It looks at the trust stores, which runs other
@@ -299,7 +299,7 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	s.line("", "Open it twice, in two tabs or windows: that is the call.")
 	s.line("Pages", "%s", r.URL)
 	for _, u := range r.URLs[1:] {
-		s.line("Network", "%s", u)
+		s.line("Network", "%s", u+strings.TrimPrefix(r.Room, r.URL))
 	}
 	if s.options.host != "" {
 		s.line("", "Everyone on your network who has the link can open these pages and join")
@@ -343,6 +343,9 @@ func (s *servePrinter) trustLine() {
 		}
 		s.stores = m.Status(s.ctx, s.ca.Root())
 	}
+	if s.ctx.Err() != nil {
+		return // stopped meanwhile: what could not be read says nothing
+	}
 	trusted := trust.Trusted(s.stores)
 	if s.json {
 		_ = s.app.event(trustReport{Event: "trust", Trusted: trusted, Next: trustNext(trusted, s.stores), Stores: storeReports(s.stores)})
@@ -351,6 +354,13 @@ func (s *servePrinter) trustLine() {
 	if trusted {
 		s.line("Trust", "%s", s.good.Sprint("browsers on this machine trust it"))
 		return
+	}
+	for _, r := range s.stores {
+		if r.Browser && r.State == trust.StateUnknown {
+			s.line("Trust", "%s: %s", s.bad.Sprint("could not be checked"), r.Reason)
+			s.line("", "See: rtcdev certs status")
+			return
+		}
 	}
 	s.line("Trust", "%s", s.bad.Sprint("browsers on this machine will show a warning page"))
 	s.line("", "In another terminal: %s", trustNext(trusted, s.stores))

@@ -59,7 +59,9 @@ func newUntrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.C
 	return storesCmd(run, &cobra.Command{
 		Use:   "untrust",
 		Short: "Undo trust: remove the authority from this machine's stores",
-		Args:  cobra.NoArgs,
+		Long: `Remove the root of your local authority from the certificate stores of this
+machine, and every other root that an authority of rtcdev has left in them.`,
+		Args: atMost(0, "no arguments"),
 	})
 }
 
@@ -67,7 +69,7 @@ func newStatusCmd(run func(ctx context.Context, kinds []string) error) *cobra.Co
 	return storesCmd(run, &cobra.Command{
 		Use:   "status",
 		Short: "Say which of this machine's stores trust your local authority",
-		Args:  cobra.NoArgs,
+		Args:  atMost(0, "no arguments"),
 	})
 }
 
@@ -110,6 +112,10 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if err != nil {
 		return err
 	}
+	broken := authorityFault()
+	if errors.Is(broken, certs.ErrExpired) {
+		return broken // no browser would take it
+	}
 	m, err := machine()
 	if err != nil {
 		return err
@@ -129,8 +135,11 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted; run `rtcdev certs status` to see what was done: %w", ctx.Err())
 	}
-	a.report(root, done, "trusted now", nil)
-	return trustOutcome(done)
+	a.report(root, done, "trusted now", broken)
+	if err := trustOutcome(done); err != nil {
+		return err
+	}
+	return broken
 }
 
 // rootToTrust is the present root; without one an authority is made. The root
@@ -145,6 +154,20 @@ func (a *app) rootToTrust() (*x509.Certificate, error) {
 		return nil, err
 	}
 	return ca.Root(), nil
+}
+
+// authorityFault is what is wrong with the present authority as a whole. With
+// sudo it is another user's, and not for us to judge.
+func authorityFault() error {
+	dir, err := authorityDir()
+	if err != nil {
+		return err
+	}
+	_, err = certs.Open(dir)
+	if os.Geteuid() == 0 && errors.Is(err, certs.ErrNotOwner) {
+		return nil
+	}
+	return err
 }
 
 // untrust removes the authority from every store, and the roots that earlier
@@ -220,11 +243,7 @@ func (a *app) status(ctx context.Context, kinds []string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := authorityDir()
-	if err != nil {
-		return err
-	}
-	_, fault := certs.Open(dir)
+	fault := authorityFault()
 	m, err := machine()
 	if err != nil {
 		return err
