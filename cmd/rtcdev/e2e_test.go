@@ -132,28 +132,43 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 	second.chat(first, "back again")
 }
 
-// iceUser is the name under which the page's first connection is reached by the
-// other side (RFC 8839 §5.4): new with every ICE restart.
-const iceUser = `testPCs[0].localDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()`
+// iceUser is the name that the page's first connection gives itself for the
+// other side's checks (RFC 8839 §5.4), and theirUser the one it knows of the other
+// side: both are new after every ICE restart.
+const (
+	iceUser   = `testPCs[0].localDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()`
+	theirUser = `testPCs[0].remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()`
+)
 
-// Perfect negotiation: offers that cross again and again leave one connection,
-// with every restart done.
+// Perfect negotiation: offers that cross again and again leave one connection on
+// whose state both sides agree. The line is slow, so that they do cross.
 func TestOffersThatCross(t *testing.T) {
 	a := newAccount(t)
 	a.trust()
 	s := a.serve(a.emptyFolder("empty"), "--port", "0")
 	first, second := call(a, s)
-	for range 5 {
-		users := map[*tab]string{first: eval[string](first, iceUser), second: eval[string](second, iceUser)}
-		at := time.Now().Add(500 * time.Millisecond).UnixMilli() // the same moment for both
-		for _, p := range []*tab{first, second} {
-			eval[bool](p, fmt.Sprintf(`setTimeout(() => testPCs[0].restartIce(), %d - Date.now()), true`, at))
-		}
-		for _, p := range []*tab{first, second} {
-			p.wait(fmt.Sprintf(`testPCs[0].signalingState === "stable" && testPCs[0].connectionState === "connected" && %s !== %q`, iceUser, users[p]))
-		}
+	both := []*tab{first, second}
+	for _, p := range both {
+		eval[bool](p, `{
+			const send = WebSocket.prototype.send;
+			WebSocket.prototype.send = function (data) { setTimeout(() => send.call(this, data), 300); };
+		} true`)
 	}
-	for _, p := range []*tab{first, second} {
+	for round := range 5 {
+		before := eval[string](first, iceUser)
+		for _, p := range both {
+			eval[bool](p, `testPCs[0].restartIce(), true`)
+		}
+		eventually(t, fmt.Sprintf("round %d: both agree", round), func() error {
+			one, two := eval[string](first, iceUser), eval[string](second, iceUser)
+			state := eval[string](first, "testPCs[0].signalingState") + eval[string](second, "testPCs[0].signalingState")
+			if one == before || state != "stablestable" || eval[string](second, theirUser) != one || eval[string](first, theirUser) != two {
+				return fmt.Errorf("%s: one is %s (was %s), two %s", state, one, before, two)
+			}
+			return nil
+		})
+	}
+	for _, p := range both {
 		p.wantVideo()
 		p.wantQuietConsole()
 		if n := eval[int](p, "testPCs.length"); n != 1 {
