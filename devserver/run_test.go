@@ -25,6 +25,11 @@ import (
 // patient is how long a test waits for what must happen.
 const patient = 10 * time.Second
 
+// stopLimit is what stopping may take on a machine busy with other things. The
+// promise is 2 s; whoever waits for a peer or a connection without end takes
+// far longer than this.
+const stopLimit = 5 * time.Second
+
 // testTLS gives a certificate for 127.0.0.1 and [::1], and a client that
 // trusts it.
 func testTLS(t *testing.T) (*tls.Config, *x509.Certificate) {
@@ -191,7 +196,7 @@ func TestSignalingAndShutdown(t *testing.T) {
 	if got := r.read("/_rtcdev/health"); !strings.Contains(got, `"rooms":1,"peers":1`) {
 		t.Errorf("health: %s", got)
 	}
-	if took := r.finish(nil); took > 2*time.Second {
+	if took := r.finish(nil); took > stopLimit {
 		t.Errorf("stopping took %v with an open WebSocket", took)
 	}
 	if _, b, err := conn.ReadMessage(); err != nil || !strings.Contains(string(b), "shutting-down") {
@@ -217,7 +222,7 @@ func TestShutdownDoesNotWaitForTheSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer deaf.Close()
-	if took := r.finish(nil); took > 2*time.Second {
+	if took := r.finish(nil); took > stopLimit {
 		t.Errorf("stopping took %v", took)
 	}
 	silent.SetReadDeadline(time.Now().Add(patient / 5)) // before the server would give up on it anyway
@@ -257,7 +262,7 @@ func TestBusyCallerStopsNobody(t *testing.T) {
 		conn.Close()
 	}
 	<-first
-	if took := r.finish(nil); took > 2*time.Second {
+	if took := r.finish(nil); took > stopLimit {
 		t.Errorf("stopping took %v", took)
 	}
 }

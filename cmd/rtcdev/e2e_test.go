@@ -18,7 +18,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/gorilla/websocket"
@@ -62,7 +61,7 @@ func TestCallInAFolderOfInit(t *testing.T) {
 
 	first.wantQuietConsole()
 	second.wantQuietConsole()
-	if took := s.interrupt(); took > 2*time.Second {
+	if took := s.interrupt(); took > stopLimit {
 		t.Errorf("the server took %v to stop during a call", took)
 	}
 }
@@ -297,7 +296,7 @@ func TestHealthOverTheRealProgram(t *testing.T) {
 			t.Errorf("%s: %s", host, resp.Status)
 		}
 	}
-	if took := s.interrupt(); took > 2*time.Second {
+	if took := s.interrupt(); took > stopLimit {
 		t.Errorf("the server took %v to stop", took)
 	}
 }

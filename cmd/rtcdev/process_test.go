@@ -19,6 +19,10 @@ import (
 // generous: CI machines are small and shared.
 const patience = 60 * time.Second
 
+// stopLimit is what stopping may take on a machine busy with other things. The
+// promise is 2 s; waiting without end for a peer would take far longer than this.
+const stopLimit = 5 * time.Second
+
 // account is a person's fresh home folder, and the environment that goes with
 // it. Nothing in it has been used before.
 type account struct {

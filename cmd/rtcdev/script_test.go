@@ -24,7 +24,7 @@ import (
 //	exits CODE …    runs a program that has to fail with this exit code
 //	start [flags]   runs rtcdev serve --json --port 0 with the flags until the
 //	                script ends it or itself, and sets $URL and $PORT
-//	end SIGNAL      sends INT or TERM, wants a good end within two seconds, and
+//	end SIGNAL      sends INT or TERM, wants a good end soon, and
 //	                copies what it had printed to the files serve.out, serve.err
 //	occupy          listens on a port of loopback, and sets $PORT
 func TestScripts(t *testing.T) {
@@ -116,7 +116,7 @@ func endServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.cmd.Process.Signal(signals[args[0]]))
 	<-s.ended
 	err := s.cmd.Wait()
-	if took := time.Since(begin); err != nil || took > 2*time.Second {
+	if took := time.Since(begin); err != nil || took > stopLimit {
 		ts.Fatalf("serve ended with %v after %v: %s", err, took, s.err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("serve.out"), s.out.Bytes(), 0o600))
