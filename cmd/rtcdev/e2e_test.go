@@ -55,7 +55,10 @@ func TestCallInAFolderOfInit(t *testing.T) {
 	// Hanging up ends it for both, and there is a way back.
 	do(second, "hanging up", chromedp.Click("#hangupButton"))
 	first.wait(`document.querySelector("#cardTitle").textContent !== "" && !document.querySelector("#card").hidden`)
-	do(second, "joining again", chromedp.Click("#cardButtons button"))
+	do(second, "joining again", chromedp.SendKeys("#cardButtons button", "\r"))
+	if at := eval[string](second, "document.activeElement.id || document.activeElement.tagName"); at == "BODY" {
+		t.Error("the keyboard's place is lost with the card")
+	}
 	second.wantVideo()
 	first.wantVideo()
 

@@ -137,7 +137,9 @@ function showStateCard() {
 
 export function hideCard() {
   stateCard = null;
+  const hadFocus = byId("card").contains(document.activeElement);
   byId("card").hidden = true;
+  if (hadFocus) byId("status").focus(); // else the keyboard would start at the top again
 }
 
 // A line of ours, in which `…` marks what is to be typed.
