@@ -6,7 +6,7 @@ import (
 )
 
 // maxPackageName is the longest package name npm takes, in bytes.
-// Source: docs.npmjs.com/cli/configuring-npm/package-json, "name".
+// Source: the npm documentation of package.json, "name".
 const maxPackageName = 214
 
 // validPackageName makes a name that npm takes for a new package out of any
