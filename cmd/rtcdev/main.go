@@ -20,8 +20,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"rtcdev/devserver"
 )
 
 // The exit codes, as `rtcdev --help` lists them.
@@ -66,15 +64,11 @@ func usage(next, format string, args ...any) error {
 
 func exitCode(err error) int {
 	var f *fault
-	var taken *devserver.PortTakenError
-	var address *devserver.AddressError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &f) && f.exit != 0:
 		return f.exit
-	case errors.As(err, &taken), errors.As(err, &address):
-		return exitPortTaken
 	}
 	return exitFailed
 }

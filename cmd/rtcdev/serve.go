@@ -274,7 +274,8 @@ func (s *servePrinter) ready(r devserver.Ready) {
 	}
 	if s.options.open {
 		openBrowser(r.Room, func(err error) {
-			s.note("No browser could be opened: %s. Open the room link yourself.\n", err)
+			s.logger().Debug("opening a browser", "error", err)
+			s.note("  No browser could be opened from here. Open the room link yourself.\n")
 		})
 	}
 	if !s.quiet || s.json {

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -165,5 +167,45 @@ func checkUntrusted(t *testing.T, a *account, program string) {
 	out, err := status.Output()
 	if err != nil || !strings.Contains(string(out), `"trusted":false`) {
 		t.Errorf("after untrust: %s, %v", out, err)
+	}
+}
+
+// Without a terminal serve neither asks nor touches anything; --trust=yes has
+// answered beforehand.
+func TestServeTrustsOnlyWhenTold(t *testing.T) {
+	need(t, "certutil", "libnss3-tools")
+	a, program := newPerson(t)
+	for _, told := range []bool{false, true} {
+		args := []string{"serve", "--json", "--port", "0"}
+		if told {
+			args = append(args, "--trust=yes")
+		}
+		cmd := a.command(program, args...)
+		asNobody(cmd)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // an error means that it has ended
+		events := json.NewDecoder(stdout)
+		var e struct {
+			Event   string
+			Trusted bool
+		}
+		for e.Event != "trust" {
+			if err := events.Decode(&e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, missing := os.Stat(filepath.Join(a.home, ".pki"))
+		if e.Trusted != told || (missing == nil) != told {
+			t.Errorf("--trust=yes %v: trusted %v, database %v", told, e.Trusted, missing)
+		}
+		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
 	}
 }
