@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,11 +21,21 @@ const commandTimeout = 20 * time.Second
 // Machine is everything this package knows of the computer it works on: the
 // seam for tests, and for a caller who works on another account's home.
 type Machine struct {
-	OS       string // as runtime.GOOS
-	Home     string // the account's home folder, absolute
-	DataHome string // $XDG_DATA_HOME, by default Home/.local/share; Chromium 146 and later look here too
-	Root     string // put before the paths of the system store; empty for the real ones
-	UID      int    // the effective user id; 0 is root, -1 where there is none (Windows)
+	OS   string // as runtime.GOOS
+	Home string // the account's home folder, absolute
+	Root string // put before the paths that belong to the system and not to an account; empty for the real ones
+	UID  int    // the effective user id; 0 is root, -1 where there is none (Windows)
+	WSL  bool   // this Linux runs under Windows, whose programs can be run from it
+
+	DataHome   string // $XDG_DATA_HOME, by default Home/.local/share; Chromium 146 and later look here too
+	ConfigHome string // $XDG_CONFIG_HOME, by default Home/.config; Firefox 147 and later keep new profiles below it
+	AppData    string // Windows: %APPDATA%
+	JavaHome   string // $JAVA_HOME, empty when it is not set
+
+	// Journal is the folder where changes are recorded before they are made:
+	// $RTCDEV_HOME. It must exist. Empty means that nothing is recorded, and that
+	// what had to be made for a root stays when the root goes.
+	Journal string
 
 	// RootCommand runs this program's certs command as root and keeps the
 	// caller's authority, such as `sudo RTCDEV_HOME="/home/kim/x" /usr/bin/rtcdev certs`.
@@ -47,24 +58,57 @@ func ThisMachine() (Machine, error) {
 	if err != nil {
 		return Machine{}, fmt.Errorf("finding the home folder: %w", err)
 	}
-	data := os.Getenv("XDG_DATA_HOME")
-	if !filepath.IsAbs(data) { // the XDG Base Directory Specification says: ignore a relative one
-		data = filepath.Join(home, ".local", "share")
+	m := Machine{
+		OS: runtime.GOOS, Home: home, UID: os.Geteuid(), WSL: runtime.GOOS == "linux" && underWindows(),
+		DataHome:   absolute(os.Getenv("XDG_DATA_HOME"), filepath.Join(home, ".local", "share")),
+		ConfigHome: absolute(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config")),
+		AppData:    absolute(os.Getenv("APPDATA"), filepath.Join(home, "AppData", "Roaming")),
+		JavaHome:   absolute(os.Getenv("JAVA_HOME"), ""),
+		LookPath:   exec.LookPath, Run: runCommand, RootCommand: "sudo rtcdev certs",
 	}
-	return Machine{
-		OS: runtime.GOOS, Home: home, DataHome: data, UID: os.Geteuid(),
-		RootCommand: "sudo rtcdev certs", LookPath: exec.LookPath, Run: runCommand,
-	}, nil
+	return m, nil
+}
+
+// absolute returns path, or instead when it is not absolute: the XDG Base
+// Directory Specification says that a relative one is to be ignored.
+func absolute(path, instead string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return instead
+}
+
+// underWindows reports whether this Linux is the Windows Subsystem for Linux: its
+// kernels have the maker's name in their version.
+func underWindows() bool {
+	version, err := os.ReadFile("/proc/version")
+	return err == nil && strings.Contains(strings.ToLower(string(version)), "microsoft")
 }
 
 // Stores returns every store of this machine that this package knows, also
-// those that are not there, in the order they are changed.
+// those that are not there, in the order they are changed. Those that only the
+// journal still knows come last.
 func (m Machine) Stores() []Store {
 	stores := []Store{systemStore{m}}
 	if m.OS == "linux" {
 		stores = append(stores, m.nssStores()...)
 	}
+	j, _ := m.readJournal() // its fault is reported by those who use it for more
+	for _, c := range j.Stores {
+		if s := m.storeAt(c.Kind, c.Path); s != nil && !slices.ContainsFunc(stores, c.is) {
+			stores = append(stores, s)
+		}
+	}
 	return stores
+}
+
+// storeAt returns the store that the journal knows by its kind and path; nil
+// when Stores finds every store of that kind by itself.
+func (m Machine) storeAt(kind, path string) Store {
+	if kind == KindNSS {
+		return nssStore{m: m, dir: path, wanted: true}
+	}
+	return nil
 }
 
 // output runs a program under m's time limit. A failed run returns its

@@ -20,8 +20,8 @@ import (
 type nssStore struct {
 	m       Machine
 	dir     string
-	wanted  bool // it is there, or it is the one to create
-	browser bool // a current Chromium on this account reads it
+	wanted  bool   // it is there, or it is the one to create
+	browser string // which browser of this account reads it
 }
 
 // nssStores returns the two databases Chromium and Chrome may read.
@@ -36,14 +36,44 @@ type nssStore struct {
 func (m Machine) nssStores() []Store {
 	old := filepath.Join(m.Home, ".pki", "nssdb")
 	current := filepath.Join(m.DataHome, "pki", "nssdb")
-	readsOld := isDir(old) || !isDir(current)
-	return []Store{
-		nssStore{m: m, dir: old, wanted: readsOld, browser: readsOld},
-		nssStore{m: m, dir: current, wanted: isDir(current), browser: !readsOld},
+	first, second := nssStore{m: m, dir: old, wanted: true}, nssStore{m: m, dir: current, wanted: true}
+	if isDir(old) || !isDir(current) {
+		first.browser, second.wanted = BrowserChromium, isDir(current)
+	} else {
+		second.browser, first.wanted = BrowserChromium, false
 	}
+	return []Store{first, second}
 }
 
 func (s nssStore) Kind() string { return KindNSS }
+func (s nssStore) Path() string { return s.dir }
+
+func (s nssStore) missing() string {
+	if there, err := s.check(); there || err != nil {
+		return ""
+	}
+	if top := firstMissing(s.dir); top != "" {
+		return top
+	}
+	return filepath.Join(s.dir, "cert9.db")
+}
+
+// unmake is how Remove takes back a database that Install made.
+func (s nssStore) unmake(ctx context.Context, top string) error {
+	if s.missing() == "" {
+		entries, err := s.list(ctx)
+		if err != nil || len(entries) > 0 {
+			return err
+		}
+		for _, name := range []string{"cert9.db", "key4.db", "pkcs11.txt"} {
+			if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	removeEmptied(s.dir, top)
+	return nil
+}
 
 func (s nssStore) Name() string {
 	if rel, err := filepath.Rel(s.m.Home, s.dir); err == nil && filepath.IsLocal(rel) {

@@ -44,7 +44,7 @@ func TestNSSWhichDatabases(t *testing.T) {
 					if r.Err != nil || r.State != want || r.Changed != (changed && want == StateTrusted) || r.Skipped != (want == StateUnused) {
 						t.Errorf("want %s, changed %t: %+v", want, changed, r)
 					}
-					if (r.Changed && r.Browser) != (r.Note != "") {
+					if (r.Changed && r.Browser != "") != (r.Note != "") {
 						t.Errorf("a note to restart Chromium belongs to a changed store that Chromium reads: %+v", r)
 					}
 				}
@@ -58,7 +58,7 @@ func TestNSSWhichDatabases(t *testing.T) {
 			}
 			for _, changed := range []bool{true, false} {
 				for _, r := range m.Remove(ctx, root, KindNSS) {
-					if r.Err != nil || r.State == StateTrusted || r.Changed != (changed && !r.Skipped) || (r.Changed && r.Browser) != (r.Note != "") {
+					if r.Err != nil || r.State == StateTrusted || r.Changed != (changed && !r.Skipped) || (r.Changed && r.Browser != "") != (r.Note != "") {
 						t.Errorf("Remove, changed %t: %+v", changed, r)
 					}
 				}
@@ -105,7 +105,7 @@ func TestNSSDataHome(t *testing.T) {
 	must(t, err)
 	makeDB(t, filepath.Join(data, "pki", "nssdb"))
 	got := m.Install(t.Context(), newRoot(t).cert, KindNSS)
-	if r := byName(t, got, "nss "+filepath.Join(data, "pki", "nssdb")); r.State != StateTrusted || !r.Browser || !Trusted(got) {
+	if r := byName(t, got, "nss "+filepath.Join(data, "pki", "nssdb")); r.State != StateTrusted || r.Browser == "" || !Trusted(got) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -21,6 +21,16 @@ type systemStore struct{ m Machine }
 func (systemStore) Name() string { return "system" }
 func (systemStore) Kind() string { return KindSystem }
 
+// Path returns the folder of the roots that the administrator adds, or "" where
+// there is no store.
+func (s systemStore) Path() string {
+	l, err := s.layout()
+	if err != nil {
+		return "/"
+	}
+	return l.anchors
+}
+
 // layout says where a Linux distribution keeps its store.
 type layout struct {
 	anchors string // folder for roots the administrator adds
@@ -90,7 +100,7 @@ func anchorPrefix(root *x509.Certificate) string { return anchorStem + id(root) 
 const anchorStem = "rtcdev_local_authority_"
 
 func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
-	st := Status{NeedsRoot: s.m.OS == "linux" && s.m.UID != 0, Browser: s.m.OS != "linux"}
+	st := Status{NeedsRoot: s.m.OS == "linux" && s.m.UID != 0}
 	l, err := s.layout()
 	if st.Path = l.bundle; err != nil {
 		return unreadable(st, err)

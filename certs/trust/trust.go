@@ -9,13 +9,24 @@
 // never waits for ever: each outside command has an empty stdin and a time
 // limit. What it touches is decided by the caller, who shows it and asks first.
 //
-// Limits of this form: the Linux system store and the NSS databases that
-// Chromium and Chrome read. An NSS database created here is left in place,
-// empty, by Remove: no record is kept of who created it, and an empty database
-// trusts nothing. A Machine's methods must not run at the same time as each
-// other within a process (the library behind the system store has global
-// settings). A second process at the same time is safe; on a file system without
-// locks (NFS), one of the two may fail, and then says so.
+// # The journal
+//
+// Before a store is changed, the change is written into the journal, a file in
+// the folder that Machine.Journal names: which store, where it is, which root,
+// and whether the store had to be made first. So whatever was done, or begun by
+// a process that was then killed, is known afterwards: Install again completes
+// it, and Remove takes it back, with a database that was made for it, unless
+// somebody else has come to use that. A store that can no longer be found by
+// looking (a JAVA_HOME that has changed) is found in the journal. What the
+// journal says is never taken for what a store holds: that is always read.
+//
+// # Limits
+//
+// A Machine's methods must not run at the same time as each other within a
+// process (the library behind the Linux system store has global settings). A
+// second process at the same time is safe; on a file system without locks (NFS),
+// one of the two may fail, and then says so. What is said of macOS and Windows
+// was tested with recorded answers of their tools, not on such machines.
 package trust
 
 import (
@@ -26,12 +37,29 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Kinds of stores, as a person selects them.
 const (
-	KindSystem = "system" // the operating system's own store
-	KindNSS    = "nss"    // a database of Mozilla's NSS, which Chromium and Chrome read on Linux
+	KindSystem  = "system"  // the operating system's own store; under WSL, Windows' too
+	KindNSS     = "nss"     // a database of Mozilla's NSS, which Chromium and Chrome read on Linux
+	KindFirefox = "firefox" // the same kind of database, in a profile of Firefox
+	KindJava    = "java"    // the keystore of an installed Java
+	KindPolicy  = "policy"  // the file by which an administrator of Linux sets a browser up
+)
+
+// Kinds returns every kind there is, in the order they are changed.
+func Kinds() []string {
+	return []string{KindSystem, KindNSS, KindFirefox, KindJava, KindPolicy}
+}
+
+// The browsers that a store's Status names.
+const (
+	BrowserChromium = "Chromium and Chrome"
+	BrowserFirefox  = "Firefox"
+	BrowserMac      = "Safari and Chrome"
+	BrowserWindows  = "Edge and Chrome"
 )
 
 // Reasons a store cannot be used or changed. A [Fault] wraps one of them.
@@ -41,7 +69,8 @@ var (
 	ErrUnsupported = errors.New("not supported by this release")
 	ErrPassword    = errors.New("it is protected by a password")
 	ErrReadOnly    = errors.New("it may not be written")
-	ErrDatabase    = errors.New("it is damaged, or locked by another program")
+	ErrDatabase    = errors.New("it is damaged")
+	ErrLocked      = errors.New("another program keeps it locked")
 	ErrNameTaken   = errors.New("its entry under the root's name holds another certificate")
 	ErrNotOwner    = errors.New("it belongs to another user")
 	ErrTimeout     = errors.New("no answer in time")
@@ -71,6 +100,7 @@ type State string
 const (
 	StateTrusted     State = "trusted"     // it holds exactly this root and trusts it for TLS servers
 	StateAbsent      State = "absent"      // it was read, and does not trust this root
+	StateStale       State = "stale"       // as absent, and it holds a root of an earlier authority of ours
 	StateUnused      State = "unused"      // it does not exist and no program of this account would read it
 	StateUnavailable State = "unavailable" // it cannot be used on this machine as it is
 	StateUnknown     State = "unknown"     // it exists and could not be read
@@ -82,9 +112,14 @@ type Status struct {
 	Reason    string `json:"reason,omitempty"`    // why it is so, one plain sentence without the store's name
 	Fix       string `json:"fix,omitempty"`       // the next command or step; empty when there is none
 	Note      string `json:"note,omitempty"`      // what a change needs to be seen, such as a browser to restart; Status leaves it empty
-	Browser   bool   `json:"browser,omitempty"`   // Chromium on this account reads this store
+	Browser   string `json:"browser,omitempty"`   // which browser of this account reads this store, such as BrowserFirefox; empty for none
 	NeedsRoot bool   `json:"needsRoot,omitempty"` // changing it needs root, and we are not
 	Path      string `json:"path,omitempty"`      // the file or folder that was read
+	Stale     int    `json:"stale,omitempty"`     // how many other roots of ours are in it
+
+	// From the journal, when Install put this root in.
+	Since time.Time `json:"since,omitzero"` // when
+	Made  bool      `json:"made,omitempty"` // the store was not there before, and goes when the root does
 
 	entry bool // an entry with this root is there, trusted or not
 }
@@ -103,7 +138,8 @@ type Result struct {
 // Store is one place that can trust a root.
 type Store interface {
 	Name() string // short and stable, such as "system" or "nss ~/.pki/nssdb"
-	Kind() string // KindSystem or KindNSS
+	Kind() string // KindSystem and so on
+	Path() string // the file or folder it is kept in; with the kind, it says which store it is
 	// Status reads the store and changes nothing.
 	Status(ctx context.Context, root *x509.Certificate) Status
 	// Install makes the store trust root. Doing it twice is no error.
@@ -115,16 +151,55 @@ type Store interface {
 	Roots(ctx context.Context) ([]*x509.Certificate, error)
 }
 
-// restartNote is true of a changed store that the browser reads.
-const restartNote = "Restart Chromium and Chrome if they are running: they read this store when they start."
+// maker is a Store that Install makes when it is not there.
+type maker interface {
+	Store
+	// missing returns the topmost file or folder that Install would have to
+	// make, and "" when the store is there.
+	missing() string
+	// unmake deletes what Install made, complete or half-made, and the folders
+	// up to top (an earlier answer of missing) as far as they are empty. When
+	// anything else has come to be in the store, it stays as it is: no error.
+	unmake(ctx context.Context, top string) error
+}
+
+// restartNote is true of a changed store that a browser reads.
+func restartNote(browser string) string {
+	return "Restart " + browser + " if running: the change is seen at the next start."
+}
 
 const reasonAbsent = "the root is not in it"
 
 // Status reads every store of the given kinds, all kinds when none is given.
 func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	return m.each(kinds, func(s Store) Result {
-		return Result{Store: s.Name(), Kind: s.Kind(), Status: s.Status(ctx, root)}
-	})
+	j, err := m.readJournal()
+	return withFault(err, m.each(kinds, func(s Store) Result {
+		return Result{Store: s.Name(), Kind: s.Kind(), Status: j.status(ctx, s, root)}
+	}))
+}
+
+// withFault adds what is wrong with the journal. It comes after the stores,
+// which can be read, and cleaned, without it.
+func withFault(err error, results []Result) []Result {
+	if err != nil {
+		results = append(results, Result{Store: "journal", Err: err, Status: unreadable(Status{}, err)})
+	}
+	return results
+}
+
+// status reads a store, and adds what the journal knows.
+func (j journal) status(ctx context.Context, s Store, root *x509.Certificate) Status {
+	st := s.Status(ctx, root)
+	if st.State == StateAbsent && st.Stale > 0 {
+		st.State, st.Reason = StateStale, "it trusts the root of an earlier authority, not this one"
+		if st.NeedsRoot {
+			st.Reason += "; only root may change it"
+		}
+	}
+	if c, r := j.find(s, root); r != nil && st.entry {
+		st.Since, st.Made = r.Since, c.Made != ""
+	}
+	return st
 }
 
 // Install makes each store of the given kinds trust root, and reads it back: a
@@ -132,11 +207,12 @@ func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...st
 // Without kinds every store is tried, and one that needs root is left alone
 // (Skipped) when we are not root; asked for by its kind, that is an error.
 func (m Machine) Install(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	return m.each(kinds, func(s Store) Result { return install(ctx, s, root, len(kinds) > 0) })
+	return m.each(kinds, func(s Store) Result { return m.install(ctx, s, root, len(kinds) > 0) })
 }
 
-func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
-	before := s.Status(ctx, root)
+func (m Machine) install(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
+	j, _ := m.readJournal() // with the stores before this one; a fault of it stops record
+	before := j.status(ctx, s, root)
 	r := Result{Store: s.Name(), Kind: s.Kind(), Status: before}
 	switch {
 	case before.State == StateTrusted:
@@ -145,11 +221,22 @@ func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) R
 		r.Skipped = true
 		return r
 	}
-	r.Err = s.Install(ctx, root)
-	r.settle(s.Status(ctx, root), before)
-	if r.Err == nil && r.State != StateTrusted {
-		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, r.Reason)
+	if r.Err = m.record(ctx, s, root); r.Err != nil {
+		r.settle(before, before)
+		return r
 	}
+	r.Err = s.Install(ctx, root)
+	after := s.Status(ctx, root)
+	if r.Err == nil && after.State != StateTrusted {
+		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
+	}
+	if r.Err != nil && !after.entry && ctx.Err() == nil {
+		// Nothing of the change is there. The first error is the one to report;
+		// what cannot be taken back stays in the journal.
+		_ = m.forget(ctx, s, root)
+	}
+	j, _ = m.readJournal()
+	r.settle(j.status(ctx, s, root), before)
 	return r
 }
 
@@ -157,22 +244,27 @@ func install(ctx context.Context, s Store, root *x509.Certificate, asked bool) R
 // is given, and reads it back. A store that still trusts root afterwards is an
 // error, also when only root may change it.
 func (m Machine) Remove(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	return m.each(kinds, func(s Store) Result { return remove(ctx, s, root) })
+	_, err := m.readJournal()
+	return withFault(err, m.each(kinds, func(s Store) Result { return m.remove(ctx, s, root) }))
 }
 
-func remove(ctx context.Context, s Store, root *x509.Certificate) Result {
-	before := s.Status(ctx, root)
+func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Result {
+	j, _ := m.readJournal() // Remove reports its fault
+	before := j.status(ctx, s, root)
 	r := Result{Store: s.Name(), Kind: s.Kind(), Status: before}
-	if before.State == StateUnused {
+	if _, known := j.find(s, root); before.State == StateUnused && known == nil {
 		r.Skipped = true
 		return r
 	}
 	r.Err = s.Remove(ctx, root)
-	r.settle(s.Status(ctx, root), before)
-	if r.Err == nil && (r.entry || r.State == StateTrusted || r.State == StateUnknown) {
-		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, r.Reason)
+	after := s.Status(ctx, root)
+	if r.Err == nil && (after.entry || after.State == StateTrusted || after.State == StateUnknown) {
+		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
 	}
-	if r.Err == nil { // what Status says of the store is about adding the root
+	if r.Err == nil {
+		r.Err = m.forget(ctx, s, root)
+	}
+	if r.settle(after, before); r.Err == nil { // what Status says of the store is about adding the root
 		r.State, r.Reason, r.Fix = StateAbsent, reasonAbsent, ""
 	}
 	return r
@@ -183,8 +275,8 @@ func remove(ctx context.Context, s Store, root *x509.Certificate) Result {
 func (r *Result) settle(after, before Status) {
 	r.Status = after
 	r.Changed = after.State != before.State || after.entry != before.entry
-	if r.Changed && r.Browser {
-		r.Note = restartNote
+	if r.Changed && r.Browser != "" {
+		r.Note = restartNote(r.Browser)
 	}
 	var f *Fault
 	if errors.As(r.Err, &f) && f.Fix != "" {
@@ -224,19 +316,28 @@ func noSuchStore(kind string) error {
 	return fmt.Errorf("finding a store of kind %q: %w", kind, ErrUnsupported)
 }
 
-// Trusted reports whether the browser of this account trusts the
-// root: every store marked Browser trusts it, and there is one.
+// Trusted reports whether the browsers of this account trust the root: there is
+// a store that a browser reads, and each browser either trusts it in every store
+// it reads, or was told to by its policy file.
 func Trusted(results []Result) bool {
-	found := false
+	stores, policies := make(map[string]bool), make(map[string]bool)
 	for _, r := range results {
-		if r.Browser {
-			found = true
-			if r.State != StateTrusted {
-				return false
-			}
+		trusts := r.State == StateTrusted
+		switch {
+		case r.Browser == "" || r.State == StateUnused:
+		case r.Kind == KindPolicy:
+			policies[r.Browser] = trusts
+		default:
+			others, seen := stores[r.Browser]
+			stores[r.Browser] = trusts && (others || !seen)
 		}
 	}
-	return found
+	for browser, trusts := range stores {
+		if !trusts && !policies[browser] {
+			return false
+		}
+	}
+	return len(stores) > 0
 }
 
 // id is the first 16 hex digits of the SHA-256 fingerprint of root: enough to

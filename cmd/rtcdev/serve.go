@@ -357,7 +357,7 @@ func (s *servePrinter) trustLine() {
 		return
 	}
 	for _, r := range s.stores {
-		if r.Browser && r.State == trust.StateUnknown {
+		if r.Browser != "" && r.State == trust.StateUnknown {
 			s.line("Trust", "%s: %s", s.bad.Sprint("could not be checked"), r.Reason)
 			s.line("", "See: rtcdev certs status")
 			return

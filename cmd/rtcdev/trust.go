@@ -75,7 +75,7 @@ func newStatusCmd(run func(ctx context.Context, kinds []string) error) *cobra.Co
 
 func storesCmd(run func(ctx context.Context, kinds []string) error, cmd *cobra.Command) *cobra.Command {
 	var kinds []string
-	known := []string{trust.KindSystem, trust.KindNSS}
+	known := trust.Kinds()
 	cmd.Flags().StringSliceVar(&kinds, "stores", nil, "only these `stores`: "+strings.Join(known, ", "))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, k := range kinds {
@@ -102,6 +102,7 @@ func machine() (trust.Machine, error) {
 	if err != nil {
 		program = "rtcdev"
 	}
+	m.Journal = dir
 	m.RootCommand = "sudo RTCDEV_HOME=" + quoted(dir) + " " + quoted(program) + " certs"
 	return m, nil
 }
@@ -267,7 +268,7 @@ func canInstall(stores []trust.Result) bool {
 }
 
 func changeable(r trust.Result) bool {
-	return r.State == trust.StateAbsent && !r.NeedsRoot
+	return (r.State == trust.StateAbsent || r.State == trust.StateStale) && !r.NeedsRoot
 }
 
 // askForTrust shows what would be touched and asks.
@@ -306,8 +307,8 @@ func sharedAddresses() *net.IPNet {
 // storeLabel says whose store it is.
 func storeLabel(r trust.Result) string {
 	switch {
-	case r.Kind == trust.KindNSS && r.Browser:
-		return r.Store + "  (Chromium and Chrome)"
+	case r.Browser != "":
+		return r.Store + "  (" + r.Browser + ")"
 	case r.Kind == trust.KindSystem:
 		return r.Store + "  (curl and other programs)"
 	}
@@ -381,7 +382,7 @@ func trustNext(trusted bool, stores []trust.Result) string {
 	}
 	const trustIt = "rtcdev certs trust"
 	for _, r := range stores {
-		if r.Browser && r.State == trust.StateUnavailable && r.Fix != "" {
+		if r.Browser != "" && r.State == trust.StateUnavailable && r.Fix != "" {
 			return r.Fix + ", then " + trustIt
 		}
 	}

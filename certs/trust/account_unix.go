@@ -1,3 +1,5 @@
+//go:build darwin || linux
+
 package trust
 
 import (
@@ -18,6 +20,20 @@ func ownedByAnother(path string) bool {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) != os.Geteuid()
+}
+
+// giveToOwner makes file belong to the owner of the folder it was made in, when
+// this process is root's and the folder is not.
+func giveToOwner(file *os.File, folder string) error {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || stat.Uid == 0 {
+		return nil
+	}
+	return file.Chown(int(stat.Uid), int(stat.Gid))
 }
 
 // lockDir keeps a second process of ours from changing the same store at the

@@ -1,0 +1,276 @@
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// journalFile holds the journal, as JSON. It holds no secret: roots are public.
+const journalFile = "trust-journal.json"
+
+// maxJournal bounds what is read of the journal, in bytes. A change takes less
+// than two thousand.
+const maxJournal = 4 << 20
+
+// journalVersion is the form of the file. One of a later rtcdev is not touched.
+const journalVersion = 1
+
+// journal is every change that Install began and Remove has not taken back.
+type journal struct {
+	Version int       `json:"version"`
+	Stores  []changed `json:"stores"`
+}
+
+// changed is a store that Install was about to change.
+type changed struct {
+	Store string  `json:"store"` // Store.Name, for people
+	Kind  string  `json:"kind"`
+	Path  string  `json:"path"`
+	Made  string  `json:"made,omitempty"` // it was not there before, and this is the topmost file or folder made for it
+	Roots []added `json:"roots"`          // never empty
+}
+
+// added is one root that was put in, or was about to be.
+type added struct {
+	DER   []byte    `json:"der"`
+	Since time.Time `json:"since"`
+}
+
+func (c changed) is(s Store) bool { return c.Kind == s.Kind() && c.Path == s.Path() }
+
+// find returns what the journal has of a root in a store, or nil.
+func (j *journal) find(s Store, root *x509.Certificate) (*changed, *added) {
+	for i := range j.Stores {
+		if c := &j.Stores[i]; c.is(s) {
+			for k := range c.Roots {
+				if string(c.Roots[k].DER) == string(root.Raw) {
+					return c, &c.Roots[k]
+				}
+			}
+			return c, nil
+		}
+	}
+	return nil, nil
+}
+
+// record writes into the journal that root is about to be put into s. A store
+// that a process began to make and did not live to finish is cleared away first,
+// so that Install makes it anew.
+func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) error {
+	j, err := m.readJournal()
+	if err != nil {
+		return err
+	}
+	made := ""
+	if k, ok := s.(maker); ok {
+		if c, _ := j.find(s, root); c != nil && c.Made != "" {
+			if err := k.unmake(ctx, c.Made); err != nil {
+				return err
+			}
+		}
+		made = k.missing()
+	}
+	return m.updateJournal(ctx, func(j *journal) error {
+		c, r := j.find(s, root)
+		if c == nil {
+			j.Stores = append(j.Stores, changed{Store: s.Name(), Kind: s.Kind(), Path: s.Path(), Made: made})
+			c = &j.Stores[len(j.Stores)-1]
+		}
+		if r == nil {
+			c.Roots = append(c.Roots, added{DER: root.Raw, Since: time.Now().UTC().Truncate(time.Second)})
+		}
+		return nil
+	})
+}
+
+// forget takes root's change of s out of the journal, once root is out of s. The
+// last one takes the store with it, if it was made for it.
+func (m Machine) forget(ctx context.Context, s Store, root *x509.Certificate) error {
+	j, err := m.readJournal()
+	if err != nil {
+		return nil // Remove reports it once, not for each store
+	}
+	if _, r := j.find(s, root); r == nil {
+		return nil // without a record, nobody knows whether the store was made
+	}
+	return m.updateJournal(ctx, func(j *journal) error {
+		c, r := j.find(s, root)
+		if r == nil {
+			return nil // another process was quicker
+		}
+		if k, ok := s.(maker); ok && c.Made != "" && len(c.Roots) == 1 {
+			if err := k.unmake(ctx, c.Made); err != nil {
+				return err
+			}
+		}
+		c.Roots = slices.DeleteFunc(c.Roots, func(a added) bool { return string(a.DER) == string(root.Raw) })
+		j.Stores = slices.DeleteFunc(j.Stores, func(c changed) bool { return len(c.Roots) == 0 })
+		return nil
+	})
+}
+
+// readJournal reads the journal. One that does not exist is empty.
+func (m Machine) readJournal() (journal, error) {
+	if m.Journal == "" {
+		return journal{}, nil
+	}
+	path := filepath.Join(m.Journal, journalFile)
+	j, err := loadJournal(path)
+	if err != nil {
+		return journal{}, fault("mv "+quote(m.OS, path)+" "+quote(m.OS, path+".damaged")+
+			" (rtcdev certs untrust finds roots without it, too)", "reading the journal of changes %s: %w", path, err)
+	}
+	return j, nil
+}
+
+func loadJournal(path string) (journal, error) {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return journal{}, nil
+	} else if err != nil {
+		return journal{}, err
+	} else if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
+		return journal{}, errors.New("it is not a regular file")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return journal{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxJournal+1))
+	if err != nil {
+		return journal{}, err
+	}
+	return parseJournal(data)
+}
+
+// parseJournal accepts only what record and forget write: whoever can write the
+// file may be somebody else than who acts on it with sudo.
+func parseJournal(data []byte) (journal, error) {
+	if len(data) > maxJournal {
+		return journal{}, errors.New("it is too large")
+	}
+	var j journal
+	if err := json.Unmarshal(data, &j); err != nil {
+		return journal{}, fmt.Errorf("it is damaged: %w", err)
+	}
+	if j.Version != journalVersion {
+		return journal{}, fmt.Errorf("it has version %d, and this rtcdev knows version %d", j.Version, journalVersion)
+	}
+	for _, c := range j.Stores {
+		if !slices.Contains(Kinds(), c.Kind) || !filepath.IsAbs(c.Path) || len(c.Roots) == 0 {
+			return journal{}, fmt.Errorf("it is damaged: there is no store %q at %q", c.Kind, c.Path)
+		}
+		if c.Made != "" && !within(c.Made, c.Path) {
+			return journal{}, fmt.Errorf("it is damaged: %q was not made for %q", c.Made, c.Path)
+		}
+		for _, r := range c.Roots {
+			if _, err := x509.ParseCertificate(r.DER); err != nil {
+				return journal{}, fmt.Errorf("it is damaged: %w", err)
+			}
+		}
+	}
+	return j, nil
+}
+
+// within reports whether path is dir or something in it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// firstMissing returns the topmost part of path that does not exist, or "" when
+// path does.
+func firstMissing(path string) string {
+	missing := ""
+	for !exists(path) && path != filepath.Dir(path) {
+		path, missing = filepath.Dir(path), path
+	}
+	return missing
+}
+
+// removeEmptied removes dir and the folders above it up to top, as far as there
+// is nothing in them.
+func removeEmptied(dir, top string) {
+	for ; within(top, dir); dir = filepath.Dir(dir) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	}
+}
+
+// updateJournal changes the journal as a whole, one process at a time. It is on
+// the disk before it returns.
+func (m Machine) updateJournal(ctx context.Context, change func(*journal) error) error {
+	if m.Journal == "" {
+		return nil
+	}
+	unlock, err := m.lockDir(ctx, m.Journal)
+	if err != nil {
+		return fmt.Errorf("recording the change: %w", err)
+	}
+	defer unlock()
+	j, err := m.readJournal()
+	if err != nil {
+		return err
+	}
+	if err := change(&j); err != nil {
+		return err
+	}
+	j.Version = journalVersion
+	if err := m.writeJournal(j); err != nil {
+		return fault("make room or give write access in "+quote(m.OS, m.Journal), "recording the change in %s: %w", m.Journal, err)
+	}
+	return nil
+}
+
+// writeJournal replaces the file. An empty journal is no file at all.
+func (m Machine) writeJournal(j journal) (err error) {
+	path := filepath.Join(m.Journal, journalFile)
+	if len(j.Stores) == 0 {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	data, err := json.MarshalIndent(j, "", "\t")
+	if err != nil {
+		return err
+	}
+	return replaceFile(path, append(data, '\n'), 0o600)
+}
+
+// replaceFile writes a file as a whole: a reader, and a power failure, finds the
+// old or the new one. As root it gives the file to the owner of the folder: with
+// sudo, that is the person whose folder it is.
+func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".rtcdev-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(file.Name())
+		}
+	}()
+	_, err = file.Write(data)
+	if err := errors.Join(err, file.Chmod(mode), giveToOwner(file, filepath.Dir(path)), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	if folder, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = folder.Sync() // makes the rename last; where a folder cannot be synced (Windows), nothing is to be done
+		_ = folder.Close()
+	}
+	return nil
+}
