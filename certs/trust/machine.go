@@ -89,10 +89,7 @@ func underWindows() bool {
 // those that are not there, in the order they are changed. Those that only the
 // journal still knows come last.
 func (m Machine) Stores() []Store {
-	stores := []Store{systemStore{m}}
-	if m.OS == "linux" {
-		stores = append(stores, m.nssStores()...)
-	}
+	stores := slices.Concat(m.systemStores(), m.nssStores(), m.firefoxStores(), m.javaStores(), m.policyStores())
 	j, _ := m.readJournal() // its fault is reported by those who use it for more
 	for _, c := range j.Stores {
 		if s := m.storeAt(c.Kind, c.Path); s != nil && !slices.ContainsFunc(stores, c.is) {
@@ -105,8 +102,13 @@ func (m Machine) Stores() []Store {
 // storeAt returns the store that the journal knows by its kind and path; nil
 // when Stores finds every store of that kind by itself.
 func (m Machine) storeAt(kind, path string) Store {
-	if kind == KindNSS {
-		return nssStore{m: m, dir: path, wanted: true}
+	switch kind {
+	case KindNSS:
+		return m.nssAt(path)
+	case KindFirefox:
+		return m.firefoxAt(path)
+	case KindJava:
+		return m.javaAt(path)
 	}
 	return nil
 }

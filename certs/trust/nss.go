@@ -34,6 +34,9 @@ type nssStore struct {
 // create: every version reads it. When only the other exists, ~/.pki/nssdb must
 // not be created: Chromium would turn away from what the person keeps there.
 func (m Machine) nssStores() []Store {
+	if m.OS != "linux" {
+		return nil
+	}
 	old := filepath.Join(m.Home, ".pki", "nssdb")
 	current := filepath.Join(m.DataHome, "pki", "nssdb")
 	first, second := nssStore{m: m, dir: old, wanted: true}, nssStore{m: m, dir: current, wanted: true}
@@ -44,6 +47,9 @@ func (m Machine) nssStores() []Store {
 	}
 	return []Store{first, second}
 }
+
+// nssAt is a database that the journal knows.
+func (m Machine) nssAt(dir string) Store { return nssStore{m: m, dir: dir, wanted: true} }
 
 func (s nssStore) Kind() string { return KindNSS }
 func (s nssStore) Path() string { return s.dir }

@@ -18,6 +18,8 @@ import (
 // most command-line programs read.
 type systemStore struct{ m Machine }
 
+func (m Machine) systemStores() []Store { return []Store{systemStore{m}} }
+
 func (systemStore) Name() string { return "system" }
 func (systemStore) Kind() string { return KindSystem }
 
