@@ -62,21 +62,46 @@ func (j *journal) find(s Store, root *x509.Certificate) (*changed, *added) {
 	return nil, nil
 }
 
-// record writes into the journal that root is about to be put into s. A store
-// that a process began to make and did not live to finish is cleared away first,
-// so that Install makes it anew.
+// goneStore is one that the journal knows and that somebody has deleted, such as
+// the database of a browser profile. Remove takes it out of the journal.
+type goneStore struct{ changed changed }
+
+func (s goneStore) Name() string { return s.changed.Store }
+func (s goneStore) Kind() string { return s.changed.Kind }
+func (s goneStore) Path() string { return s.changed.Path }
+
+func (s goneStore) Status(context.Context, *x509.Certificate) Status {
+	return Status{State: StateUnused, Reason: "it is not there any more", Path: s.changed.Path}
+}
+
+func (goneStore) Install(context.Context, *x509.Certificate) error   { return nil }
+func (goneStore) Remove(context.Context, *x509.Certificate) error    { return nil }
+func (goneStore) Roots(context.Context) ([]*x509.Certificate, error) { return nil, nil }
+
+// clear removes what a process has made of a store that it did not live to
+// finish: certutil, for one, does not go on from there. A store that is complete
+// and in use stays, by the contract of unmake.
+func (j *journal) clear(ctx context.Context, s Store, root *x509.Certificate) error {
+	k, ok := s.(maker)
+	c, _ := j.find(s, root)
+	if !ok || c == nil || c.Made == "" {
+		return nil
+	}
+	return k.unmake(ctx, c.Made)
+}
+
+// record writes into the journal that root is about to be put into s, once a
+// half-made store is cleared away, so that Install makes it anew.
 func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) error {
 	j, err := m.readJournal()
 	if err != nil {
 		return err
 	}
+	if err := j.clear(ctx, s, root); err != nil {
+		return err
+	}
 	made := ""
 	if k, ok := s.(maker); ok {
-		if c, _ := j.find(s, root); c != nil && c.Made != "" {
-			if err := k.unmake(ctx, c.Made); err != nil {
-				return err
-			}
-		}
 		made = k.missing()
 	}
 	return m.updateJournal(ctx, func(j *journal) error {

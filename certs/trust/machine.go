@@ -92,23 +92,25 @@ func (m Machine) Stores() []Store {
 	stores := slices.Concat(m.systemStores(), m.nssStores(), m.firefoxStores(), m.javaStores(), m.policyStores())
 	j, _ := m.readJournal() // its fault is reported by those who use it for more
 	for _, c := range j.Stores {
-		if s := m.storeAt(c.Kind, c.Path); s != nil && !slices.ContainsFunc(stores, c.is) {
+		if s := m.storeAt(c); s != nil && !slices.ContainsFunc(stores, c.is) {
 			stores = append(stores, s)
 		}
 	}
 	return stores
 }
 
-// storeAt returns the store that the journal knows by its kind and path; nil
-// when Stores finds every store of that kind by itself.
-func (m Machine) storeAt(kind, path string) Store {
-	switch kind {
-	case KindNSS:
-		return m.nssAt(path)
-	case KindFirefox:
-		return m.firefoxAt(path)
-	case KindJava:
-		return m.javaAt(path)
+// storeAt returns a store that Stores did not find and the journal knows. It is
+// nil for the kinds of which Stores always finds every one.
+func (m Machine) storeAt(c changed) Store {
+	switch {
+	case !exists(c.Path):
+		return goneStore{c}
+	case c.Kind == KindNSS:
+		return m.nssAt(c.Path)
+	case c.Kind == KindFirefox:
+		return m.firefoxAt(c.Path)
+	case c.Kind == KindJava:
+		return m.javaAt(c.Path)
 	}
 	return nil
 }

@@ -256,7 +256,12 @@ func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Re
 		r.Skipped = true
 		return r
 	}
-	r.Err = s.Remove(ctx, root)
+	if !before.entry {
+		r.Err = j.clear(ctx, s, root)
+	}
+	if r.Err == nil {
+		r.Err = s.Remove(ctx, root)
+	}
 	after := s.Status(ctx, root)
 	if r.Err == nil && (after.entry || after.State == StateTrusted || after.State == StateUnknown) {
 		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
