@@ -109,6 +109,8 @@ func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) er
 		if c == nil {
 			j.Stores = append(j.Stores, changed{Store: s.Name(), Kind: s.Kind(), Path: s.Path(), Made: made})
 			c = &j.Stores[len(j.Stores)-1]
+		} else if c.Made == "" {
+			c.Made = made // somebody has deleted it since
 		}
 		if r == nil {
 			c.Roots = append(c.Roots, added{DER: root.Raw, Since: time.Now().UTC().Truncate(time.Second)})
