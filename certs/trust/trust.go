@@ -178,6 +178,18 @@ func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...st
 	}))
 }
 
+// BrowserStatus is Status for the question whether browsers trust root: it leaves
+// out Java's keystores, because starting Java takes a second for each.
+func (m Machine) BrowserStatus(ctx context.Context, root *x509.Certificate) []Result {
+	var kinds []string
+	for _, s := range m.Stores() {
+		if s.Kind() != KindJava && !slices.Contains(kinds, s.Kind()) {
+			kinds = append(kinds, s.Kind())
+		}
+	}
+	return m.Status(ctx, root, kinds...)
+}
+
 // withFault adds what is wrong with the journal. It comes after the stores,
 // which can be read, and cleaned, without it.
 func withFault(err error, results []Result) []Result {
