@@ -135,6 +135,9 @@ func TestKilledAfterTheJournal(t *testing.T) {
 				s := m.nssStores()[0]
 				must(t, m.record(ctx, s, root))
 				must(t, halfMade(s.Path()))
+				if roots, _ := m.Roots(ctx, KindNSS); len(roots) != 1 {
+					t.Errorf("a caller who has forgotten the root finds %d", len(roots))
+				}
 				if complete {
 					checkAll(t, m.Install(ctx, root, KindNSS), StateTrusted)
 				}

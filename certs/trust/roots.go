@@ -13,8 +13,9 @@ import (
 
 // Roots returns every root that Install put into a store of the given kinds, all
 // kinds when none is given, and that is still there, trusted or not: also one
-// whose authority was deleted or moved away, which nothing else would find. Each
-// is returned once, and Remove takes it out.
+// whose authority was deleted or moved away, which nothing else would find; and
+// every root that Install began to put in, according to the journal. Each is
+// returned once, and Remove takes it out.
 //
 // A root is known by the name that Install gives to its entry or file. That name
 // holds a part of the root's fingerprint, and one that holds another certificate
@@ -26,12 +27,16 @@ func (m Machine) Roots(ctx context.Context, kinds ...string) ([]*x509.Certificat
 	stores, missing := m.selected(kinds)
 	var roots []*x509.Certificate
 	var faults []error
+	j, err := m.readJournal()
+	if err != nil {
+		faults = append(faults, err)
+	}
 	for _, s := range stores {
 		found, err := s.Roots(ctx)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("looking for roots in %s: %w", s.Name(), err))
 		}
-		for _, root := range found {
+		for _, root := range append(found, j.roots(s)...) {
 			if !slices.ContainsFunc(roots, root.Equal) {
 				roots = append(roots, root)
 			}
@@ -41,6 +46,19 @@ func (m Machine) Roots(ctx context.Context, kinds ...string) ([]*x509.Certificat
 		faults = append(faults, noSuchStore(kind))
 	}
 	return roots, errors.Join(faults...)
+}
+
+// roots returns those the journal has of a store.
+func (j *journal) roots(s Store) []*x509.Certificate {
+	var roots []*x509.Certificate
+	for _, c := range j.Stores {
+		for _, r := range c.Roots {
+			if root, err := x509.ParseCertificate(r.DER); err == nil && c.is(s) {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots
 }
 
 func (s nssStore) Roots(ctx context.Context) ([]*x509.Certificate, error) {
