@@ -63,6 +63,30 @@ func (a *Authority) Intermediate() *x509.Certificate { return a.intermediate }
 // Fingerprint returns the root's fingerprint as [FingerprintOf] writes it.
 func (a *Authority) Fingerprint() string { return FingerprintOf(a.root) }
 
+// Ends returns the moment at which the authority ends: the earlier of the ends
+// of its two certificates. No leaf is good for longer.
+func (a *Authority) Ends() time.Time { return ends(a.root, a.intermediate) }
+
+// EndingSoon is how long before its end an authority should be replaced: long
+// enough for every device to be given the new root in time.
+const EndingSoon = 60 * 24 * time.Hour
+
+// EndsSoon reports whether at the time now less than [EndingSoon] is left of the
+// authority, or nothing.
+func (a *Authority) EndsSoon(now time.Time) bool { return endsSoon(a.Ends(), now) }
+
+func ends(certs ...*x509.Certificate) time.Time {
+	end := certs[0].NotAfter
+	for _, cert := range certs[1:] {
+		if cert.NotAfter.Before(end) {
+			end = cert.NotAfter
+		}
+	}
+	return end
+}
+
+func endsSoon(end, now time.Time) bool { return end.Sub(now) < EndingSoon }
+
 // FingerprintOf returns the SHA-256 of a certificate's DER form as 32 upper-case
 // hexadecimal bytes with colons between them, the form that browsers, phones
 // and OpenSSL show.
@@ -89,28 +113,6 @@ func CheckNames(names []string, o Options) error {
 	}
 	_, err = limits.subjects(names)
 	return err
-}
-
-// Format is an encoding of a certificate.
-type Format string
-
-const (
-	FormatPEM Format = "pem" // RFC 7468 §5, for command-line tools and Linux
-	FormatDER Format = "der" // X.690, for phones and Windows
-)
-
-// ExportRoot returns the root certificate as [EncodeRoot] does.
-func (a *Authority) ExportRoot(format Format) ([]byte, error) { return EncodeRoot(a.root, format) }
-
-// EncodeRoot returns a root certificate, which is public, in the given format.
-func EncodeRoot(root *x509.Certificate, format Format) ([]byte, error) {
-	switch format {
-	case FormatPEM:
-		return encodePEM(blockCertificate, root.Raw), nil
-	case FormatDER:
-		return slices.Clone(root.Raw), nil
-	}
-	return nil, fmt.Errorf("exporting the root: %q is not a format; use %s or %s", string(format), FormatPEM, FormatDER)
 }
 
 // newAuthority makes the contents of a store: a root, an intermediate, and the

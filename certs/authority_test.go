@@ -127,18 +127,18 @@ func TestFingerprintAndExport(t *testing.T) {
 	if f := a.Fingerprint(); len(f) != 95 || strings.Count(f, ":") != 31 || strings.ToUpper(f) != f {
 		t.Errorf("fingerprint %q", f)
 	}
-	der, err := a.ExportRoot(FormatDER)
+	der, err := a.Export(FormatDER)
 	if err != nil || string(der) != string(a.Root().Raw) {
 		t.Errorf("DER export: %v", err)
 	}
-	armoured, err := a.ExportRoot(FormatPEM)
+	armoured, err := a.Export(FormatPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if block, err := parseBlock(armoured, blockCertificate); err != nil || string(block) != string(a.Root().Raw) {
 		t.Errorf("PEM export: %v", err)
 	}
-	if _, err := a.ExportRoot("p12"); err == nil {
+	if _, err := a.Export("p12"); err == nil {
 		t.Error("an unknown format was accepted")
 	}
 }

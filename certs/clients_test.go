@@ -38,7 +38,8 @@ func findTool(t *testing.T, name string) string {
 // forge signs what the authority would refuse, as a thief of its key can.
 func forge(t *testing.T, a *Authority, dns []string, ips []string, commonName string) *tls.Certificate {
 	t.Helper()
-	key, template, err := newLeaf([]subject{{dns: "placeholder"}}, time.Now())
+	key := newKey(t)
+	template, err := leafTemplate([]subject{{dns: "placeholder"}}, key.Public(), x509.ExtKeyUsageServerAuth, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +48,11 @@ func forge(t *testing.T, a *Authority, dns []string, ips []string, commonName st
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(ip))
 	}
 	template.Subject = pkix.Name{CommonName: commonName}
-	pair, err := signLeaf(template, a.intermediate, key, a.key, a.intermediate.Raw)
+	pair, err := signLeaf(template, a.intermediate, key.Public(), a.key, a.intermediate.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
+	pair.PrivateKey = key
 	return pair
 }
 

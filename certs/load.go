@@ -90,7 +90,9 @@ func (s *storeReader) block(name, blockType string) []byte {
 	}
 	data, err := readStoreFile(filepath.Join(s.dir, name), name == keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.fail(name, "is missing")
+		missing := damaged(s.dir, name, "is missing")
+		missing.Err = fs.ErrNotExist
+		s.err = missing
 		return nil
 	}
 	if err != nil {
@@ -257,12 +259,11 @@ func checkDates(dir, name string, cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// damaged describes a fault that only a new authority can mend. The old root is
-// removed from the stores first: without its folder, nothing would point at it.
+// damaged describes a fault that only a new authority can mend.
 func damaged(dir, name, reason string) *StoreError {
 	return &StoreError{File: filepath.Join(dir, name), Reason: reason,
-		Fix: "rtcdev certs untrust, then move the folder " + quote(runtime.GOOS, dir) +
-			" aside and run rtcdev certs: it makes a new authority, which every device must trust again. Or restore the folder from a backup"}
+		Fix: "rtcdev certs new-authority: it makes a new one in its place, which every device must trust again. Or restore the folder " +
+			quote(runtime.GOOS, dir) + " from a backup"}
 }
 
 func notFolder(path string) *StoreError {

@@ -182,6 +182,11 @@ func (c *constraints) addIP(prefix netip.Prefix) {
 	}
 }
 
+// equal reports whether the same names are permitted, in the same order.
+func (c constraints) equal(o constraints) bool {
+	return c.unconstrained == o.unconstrained && slices.Equal(c.dns, o.dns) && slices.Equal(c.ips, o.ips)
+}
+
 // permits returns nil if the authority may sign for the name, and otherwise a
 // *NameError.
 func (c *constraints) permits(name string) error {

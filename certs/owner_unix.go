@@ -44,7 +44,7 @@ func checkMode(path string, info fs.FileInfo, private bool) error {
 	case mode&changeByOthers != 0:
 		what = "can be changed by other users"
 	}
-	return &StoreError{File: path, Reason: fmt.Sprintf("%s (mode %04o)", what, mode), Fix: fix + quote(runtime.GOOS, path)}
+	return &StoreError{File: path, Err: errExposed, Reason: fmt.Sprintf("%s (mode %04o)", what, mode), Fix: fix + quote(runtime.GOOS, path)}
 }
 
 // checkParent returns a *StoreError if others may put a folder of theirs in the

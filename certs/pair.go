@@ -24,11 +24,11 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("%s already %s, and may be in use", strings.Join(e.Files, " and "), verb)
 }
 
-func refuseExisting(paths ...string) error {
+func refuseExisting(files []newFile) error {
 	var e ExistsError
-	for _, path := range paths {
-		if _, err := os.Lstat(path); err == nil {
-			e.Files = append(e.Files, path)
+	for _, file := range files {
+		if _, err := os.Lstat(file.path); err == nil {
+			e.Files = append(e.Files, file.path)
 		}
 	}
 	if e.Files != nil {
@@ -43,43 +43,70 @@ func refuseExisting(paths ...string) error {
 // unless replace is set; then each is replaced as a whole, so that a reader sees
 // the old or the new one, never a part.
 func WritePair(dir string, c *tls.Certificate, replace bool) (certPath, keyPath string, err error) {
-	certPath, keyPath = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if !replace {
-		if err := refuseExisting(certPath, keyPath); err != nil {
-			return "", "", err
-		}
-	}
-	var chain bytes.Buffer
-	for _, der := range c.Certificate {
-		chain.Write(encodePEM(blockCertificate, der))
-	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		return "", "", fmt.Errorf("encoding the private key: %w", err)
 	}
+	cert := newFile{filepath.Join(dir, "cert.pem"), encodeChain(c), 0o644}
+	key := newFile{filepath.Join(dir, "key.pem"), encodePEM(blockKey, keyDER), 0o600}
+	if err := writeFiles(dir, replace, key, cert); err != nil {
+		return "", "", err
+	}
+	return cert.path, key.path, nil
+}
+
+// WriteCertificate is [WritePair] for a certificate whose key is elsewhere, as
+// [Authority.SignRequest] makes it: it writes cert.pem and leaves key.pem alone.
+func WriteCertificate(dir string, c *tls.Certificate, replace bool) (certPath string, err error) {
+	cert := newFile{filepath.Join(dir, "cert.pem"), encodeChain(c), 0o644}
+	if err := writeFiles(dir, replace, cert); err != nil {
+		return "", err
+	}
+	return cert.path, nil
+}
+
+func encodeChain(c *tls.Certificate) []byte {
+	var chain bytes.Buffer
+	for _, der := range c.Certificate {
+		chain.Write(encodePEM(blockCertificate, der))
+	}
+	return chain.Bytes()
+}
+
+// newFile is a file that is to be written.
+type newFile struct {
+	path string
+	data []byte
+	mode os.FileMode
+}
+
+// writeFiles writes files into the folder dir. All are written before one is put
+// in place: a full disk changes nothing.
+func writeFiles(dir string, replace bool, files ...newFile) error {
+	if !replace {
+		if err := refuseExisting(files); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", "", fmt.Errorf("making the folder for the certificate: %w; choose another folder", err)
+		return fmt.Errorf("making the folder for the certificate: %w; choose another folder", err)
 	}
-	// Both are written before either is put in place: a full disk changes
-	// nothing.
-	newKey, err := writeTemporary(dir, encodePEM(blockKey, keyDER), 0o600)
-	if err != nil {
-		return "", "", fmt.Errorf("writing %s: %w", keyPath, err)
+	temporary := make([]string, len(files))
+	for i, file := range files {
+		path, err := writeTemporary(dir, file.data, file.mode)
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", file.path, err)
+		}
+		defer os.Remove(path)
+		temporary[i] = path
 	}
-	defer os.Remove(newKey)
-	newCert, err := writeTemporary(dir, chain.Bytes(), 0o644)
-	if err != nil {
-		return "", "", fmt.Errorf("writing %s: %w", certPath, err)
-	}
-	defer os.Remove(newCert)
-	if err := os.Rename(newKey, keyPath); err != nil {
-		return "", "", fmt.Errorf("writing %s: %w", keyPath, err)
-	}
-	if err := os.Rename(newCert, certPath); err != nil {
-		return "", "", fmt.Errorf("writing %s: %w", certPath, err)
+	for i, file := range files {
+		if err := os.Rename(temporary[i], file.path); err != nil {
+			return fmt.Errorf("writing %s: %w", file.path, err)
+		}
 	}
 	syncDir(dir)
-	return certPath, keyPath, nil
+	return nil
 }
 
 // writeTemporary writes a new file with a random name into dir.

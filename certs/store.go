@@ -22,6 +22,8 @@ const (
 )
 
 const (
+	// retiredPrefix begins the name of a store that was replaced.
+	retiredPrefix = ".retired-"
 	// temporaryPrefix begins the name of a store that is being written.
 	temporaryPrefix = ".authority-"
 	// temporaryAge is the age at which such a folder was left by a process that
@@ -36,6 +38,8 @@ var (
 	ErrExpired = errors.New("the authority has expired")
 	// ErrNotOwner says that an authority belongs to another user.
 	ErrNotOwner = errors.New("the authority is another user's")
+	// errExposed says that other users can read or change a file or folder.
+	errExposed = errors.New("it is open to other users")
 )
 
 func storeFiles() []string { return []string{rootFile, intermediateFile, keyFile} }
@@ -111,26 +115,41 @@ func openOrCreate(dir string, opts Options, now func() time.Time) (*Authority, b
 
 // commit writes the files into a temporary folder beside dir and renames it to
 // dir. It fails if dir is there and not empty, and leaves nothing behind then.
-func commit(dir string, files map[string][]byte) (err error) {
-	temporary, err := os.MkdirTemp(filepath.Dir(dir), temporaryPrefix+"*")
+func commit(dir string, files map[string][]byte) error {
+	temporary, err := stage(filepath.Dir(dir), files)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			removeStore(temporary)
-		}
-	}()
+	if err := put(temporary, dir); err != nil {
+		removeStore(temporary)
+		return err
+	}
+	return nil
+}
+
+// stage writes the files into a new temporary folder in parent. It leaves nothing
+// behind if it fails.
+func stage(parent string, files map[string][]byte) (temporary string, err error) {
+	temporary, err = os.MkdirTemp(parent, temporaryPrefix+"*")
+	if err != nil {
+		return "", err
+	}
 	for _, name := range storeFiles() {
 		mode := fs.FileMode(0o644)
 		if name == keyFile {
 			mode = 0o600
 		}
 		if err := writeSynced(filepath.Join(temporary, name), files[name], mode); err != nil {
-			return err
+			removeStore(temporary)
+			return "", err
 		}
 	}
 	syncDir(temporary)
+	return temporary, nil
+}
+
+// put renames a temporary folder to dir. It fails if dir is there and not empty.
+func put(temporary, dir string) error {
 	// An empty folder may be in the way. os.Rename replaces no folder, and
 	// os.Remove no folder that has something in it.
 	if info, err := os.Lstat(dir); err == nil && info.IsDir() {
@@ -164,24 +183,40 @@ func syncDir(dir string) {
 	}
 }
 
-// sweep removes temporary stores that a killed process left behind. They do no
-// harm, so what cannot be removed stays.
+// sweep removes what a killed process left behind in parent: temporary stores,
+// when they are old, and stores that were replaced, unless a process is about to
+// replace one and may yet need it back. What cannot be removed stays.
 func sweep(parent string, now time.Time) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return
 	}
+	var retired []string
 	for _, entry := range entries {
-		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), temporaryPrefix) {
-			continue
+		path := filepath.Join(parent, entry.Name())
+		switch {
+		case !entry.IsDir():
+		case strings.HasPrefix(entry.Name(), retiredPrefix):
+			retired = append(retired, path)
+		case strings.HasPrefix(entry.Name(), temporaryPrefix):
+			if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > temporaryAge {
+				removeStore(path)
+			}
 		}
-		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > temporaryAge {
-			removeStore(filepath.Join(parent, entry.Name()))
+	}
+	if len(retired) == 0 {
+		return
+	}
+	if unlock, err := tryLock(parent); err == nil {
+		defer unlock()
+		for _, path := range retired {
+			_ = destroy(path)
 		}
 	}
 }
 
-// removeStore removes a temporary store, and nothing that is not ours.
+// removeStore removes the files of a store and its folder, and nothing that is
+// not ours.
 func removeStore(dir string) {
 	for _, name := range storeFiles() {
 		_ = os.Remove(filepath.Join(dir, name))
