@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -61,9 +59,8 @@ var ErrPassword = errors.New("the password will not do")
 // not the root. Importing the file then never asks anybody to trust a root; only
 // package trust does that.
 //
-// The error wraps [ErrPassword] for a password that some programs would read as
-// another one or not at all: an empty one, control characters, and characters
-// outside Unicode's basic plane.
+// The error wraps [ErrPassword] for a password that is empty or not printable
+// ASCII.
 func EncodePKCS12(c *tls.Certificate, password string) ([]byte, error) {
 	if err := checkPassword(password); err != nil {
 		return nil, fmt.Errorf("making a PKCS#12 file: %w", err)
@@ -86,19 +83,16 @@ func EncodePKCS12(c *tls.Certificate, password string) ([]byte, error) {
 	return data, nil
 }
 
-// checkPassword refuses what is encoded in more than one way: RFC 7292 appendix
-// B.1 wants the password in two-byte characters that end with a zero.
+// checkPassword accepts the 95 printable characters of ASCII. RFC 7292 appendix
+// B.1 and RFC 8018 encode all others in two ways, Java refuses them ("Password is
+// not ASCII"), and what a program gets to see depends on the terminal's locale.
 func checkPassword(password string) error {
-	outside := func(r rune) bool { return r > 0xFFFF }
+	strange := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {
 	case password == "":
 		return fmt.Errorf("%w: it is empty, and such a file protects nothing and cannot be imported everywhere", ErrPassword)
-	case !utf8.ValidString(password):
-		return fmt.Errorf("%w: it is not UTF-8", ErrPassword)
-	case strings.ContainsFunc(password, unicode.IsControl):
-		return fmt.Errorf("%w: it holds a control character, like a tab or the end of a line", ErrPassword)
-	case strings.ContainsFunc(password, outside):
-		return fmt.Errorf("%w: it holds an emoji or another character that PKCS#12 cannot encode", ErrPassword)
+	case strings.ContainsFunc(password, strange):
+		return fmt.Errorf("%w: it holds something else than ASCII letters, digits, signs and spaces, which not every program can read", ErrPassword)
 	}
 	return nil
 }

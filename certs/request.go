@@ -76,7 +76,7 @@ func parseRequest(data []byte) (*x509.CertificateRequest, error) {
 	}
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return nil, badRequest("is damaged, or is no certificate request (%v)", err)
+		return nil, badRequest("cannot be read (%v)", err)
 	}
 	if reason := keyFault(request.PublicKey); reason != "" {
 		return nil, badRequest("%s", reason)
