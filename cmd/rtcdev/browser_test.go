@@ -20,6 +20,8 @@ type tab struct {
 
 	mu       sync.Mutex
 	problems []string // console errors and warnings, exceptions, failed loads
+
+	close func() // ends the browser
 }
 
 // watchPeerConnections lets a test see the page's peer connections, which the
@@ -69,7 +71,7 @@ func (a *account) startBrowser() *tab {
 	if _, err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil {
 		a.t.Fatalf("starting Chromium: %v", err)
 	}
-	p := &tab{t: a.t, ctx: ctx}
+	p := &tab{t: a.t, ctx: ctx, close: cancel}
 	go p.listen(chromedp.Console(ctx))
 	return p
 }

@@ -6,10 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type certsOptions struct {
 	force         bool
 	permit        []string
 	unconstrained bool
+	client        bool
+	request       string // the file of a certificate request
 }
 
 const certsHelp = `Make a certificate for names and addresses of this machine or network, for use
@@ -42,6 +45,7 @@ func newCertsCmd(a *app) *cobra.Command {
 		newUntrustCmd(a.untrust),
 		newStatusCmd(a.status),
 		newExportCmd(a.export),
+		newAuthorityCmd(a.newAuthority),
 	)
 	return cmd
 }
@@ -54,19 +58,25 @@ func newMakeCertsCmd(run func(context.Context, certsOptions) error) *cobra.Comma
 		Long:  certsHelp,
 		Example: `  rtcdev certs                          cert.pem and key.pem for localhost
   rtcdev certs 192.168.0.10 my-laptop.local -o tls
+  rtcdev certs --csr site.csr            cert.pem for a key made elsewhere
   rtcdev certs trust                    make this machine trust the authority`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.names = args
 			if len(o.names) == 0 {
-				o.names = []string{"localhost", "127.0.0.1", "::1"}
+				o.names = defaultNames()
 			}
 			if len(args) == 1 && len(args[0]) > 3 && !strings.ContainsAny(args[0], ".:") {
 				if guess := guessCommand(cmd, args[0]); guess != "" {
 					return usage(guess, "%q is no command of rtcdev certs, and no name for a certificate", args[0])
 				}
 			}
-			if o.selfSigned && (len(o.permit) > 0 || o.unconstrained) {
+			switch {
+			case o.selfSigned && (len(o.permit) > 0 || o.unconstrained):
 				return usage("leave one of them out", "--self-signed makes no authority that --permit or --unconstrained could be for")
+			case o.selfSigned && (o.client || o.request != ""):
+				return usage("leave one of them out", "--client and --csr need the authority that --self-signed does without")
+			case o.request != "" && len(args) > 0:
+				return usage("rtcdev certs --csr "+o.request, "the names for --csr are those in the request, not %q", strings.Join(args, " "))
 			}
 			return run(cmd.Context(), o)
 		},
@@ -75,6 +85,8 @@ func newMakeCertsCmd(run func(context.Context, certsOptions) error) *cobra.Comma
 	f.StringVarP(&o.out, "out", "o", ".", "`folder` for cert.pem and key.pem")
 	f.BoolVar(&o.selfSigned, "self-signed", false, "make a certificate without an authority")
 	f.BoolVar(&o.force, "force", false, "replace cert.pem and key.pem if they exist")
+	f.BoolVar(&o.client, "client", false, "make a client's certificate, for servers that ask who is there")
+	f.StringVar(&o.request, "csr", "", "sign this certificate request (a `file`, PEM or DER; - is stdin) and write cert.pem only")
 	f.StringSliceVar(&o.permit, "permit", nil, "when the authority is made: let it sign for this `name` (and below), address or range too")
 	f.BoolVar(&o.unconstrained, "unconstrained", false, "when the authority is made: let it sign for every name (dangerous)")
 	return cmd
@@ -83,7 +95,7 @@ func newMakeCertsCmd(run func(context.Context, certsOptions) error) *cobra.Comma
 // certsReport is what `rtcdev certs --json` prints. Times are RFC 3339.
 type certsReport struct {
 	Cert        string    `json:"cert"`
-	Key         string    `json:"key"`
+	Key         string    `json:"key,omitempty"` // not with --csr, whose key is elsewhere
 	Names       []string  `json:"names"`
 	NotAfter    time.Time `json:"notAfter"`
 	SelfSigned  bool      `json:"selfSigned,omitempty"`
@@ -91,7 +103,12 @@ type certsReport struct {
 	Created     bool      `json:"authorityCreated,omitempty"`
 }
 
+func defaultNames() []string { return []string{"localhost", "127.0.0.1", "::1"} }
+
 func (a *app) makeCerts(_ context.Context, o certsOptions) error {
+	if o.request != "" {
+		return a.signRequest(o)
+	}
 	r := certsReport{Names: o.names, SelfSigned: o.selfSigned}
 	pair, err := a.issue(o, &r)
 	if err != nil {
@@ -101,12 +118,19 @@ func (a *app) makeCerts(_ context.Context, o certsOptions) error {
 	if r.Cert, r.Key, err = certs.WritePair(o.out, pair, o.force); err != nil {
 		return certsFault(err)
 	}
+	return a.printCerts(r)
+}
+
+func (a *app) printCerts(r certsReport) error {
 	if a.json {
 		return a.event(r)
 	}
-	fmt.Fprintf(a.out, "Certificate  %s\nPrivate key  %s  (keep it to yourself)\nNames        %s\nExpires      %s\n",
-		short(r.Cert), short(r.Key), strings.Join(r.Names, ", "), r.NotAfter.Local().Format("2006-01-02 15:04"))
-	if o.selfSigned {
+	fmt.Fprintf(a.out, "Certificate  %s\n", short(r.Cert))
+	if r.Key != "" {
+		fmt.Fprintf(a.out, "Private key  %s  (keep it to yourself)\n", short(r.Key))
+	}
+	fmt.Fprintf(a.out, "Names        %s\nExpires      %s\n", strings.Join(r.Names, ", "), r.NotAfter.Local().Format("2006-01-02 15:04"))
+	if r.SelfSigned {
 		fmt.Fprintf(a.out, "Signed by    itself: no browser trusts it until it is told to\n")
 		return nil
 	}
@@ -137,23 +161,71 @@ func (a *app) issue(o certsOptions, r *certsReport) (*tls.Certificate, error) {
 		return nil, err
 	}
 	r.Fingerprint, r.Created = ca.Fingerprint(), created
+	if o.client {
+		return ca.IssueClient(o.names)
+	}
 	return ca.Issue(o.names)
+}
+
+// maxRequest is more than certs.SignRequest takes, which says so, in bytes.
+const maxRequest = 1 << 20
+
+// signRequest signs a request that somebody made with a key of their own.
+func (a *app) signRequest(o certsOptions) error {
+	source := io.Reader(a.in)
+	if o.request != "-" {
+		file, err := os.Open(o.request)
+		if err != nil {
+			return &fault{fmt.Errorf("reading the request: %w", err), "name the file of the request, as openssl req -new wrote it", exitFailed}
+		}
+		defer file.Close()
+		source = file
+	}
+	data, err := io.ReadAll(io.LimitReader(source, maxRequest))
+	if err != nil {
+		return fmt.Errorf("reading the request: %w", err)
+	}
+	ca, created, err := a.authority(o.permit, o.unconstrained)
+	if err != nil {
+		return certsFault(err)
+	}
+	if err := tooLate(ca, o); !created && err != nil {
+		return err
+	}
+	r := certsReport{Fingerprint: ca.Fingerprint(), Created: created}
+	cert, err := ca.SignRequest(data, o.client)
+	if err != nil {
+		return certsFault(err)
+	}
+	r.Names, r.NotAfter = namesOf(cert.Leaf), cert.Leaf.NotAfter
+	if r.Cert, err = certs.WriteCertificate(o.out, cert, o.force); err != nil {
+		return certsFault(err)
+	}
+	return a.printCerts(r)
+}
+
+// namesOf lists what a certificate is for.
+func namesOf(cert *x509.Certificate) []string {
+	names := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }
 
 // tooLate refuses options that only count when the authority is made.
 func tooLate(ca *certs.Authority, o certsOptions) error {
-	dir, err := authorityDir()
-	if err != nil {
-		return err
+	next := "rtcdev certs new-authority"
+	if len(o.permit) > 0 {
+		next += " --permit " + quoted(strings.Join(o.permit, ","))
 	}
-	next := "rtcdev certs untrust, then move " + dir + " away, then this command again: a new authority is made, and every device has to trust it anew"
 	for _, name := range o.permit {
 		if err := ca.Permits(name); err != nil {
 			return &fault{fmt.Errorf("--permit %s comes too late: it counts when the authority is made, and yours exists", name), next, exitFailed}
 		}
 	}
 	if o.unconstrained && !ca.Unconstrained() {
-		return &fault{errors.New("--unconstrained comes too late: it counts when the authority is made, and yours exists with its constraints"), next, exitFailed}
+		return &fault{errors.New("--unconstrained comes too late: it counts when the authority is made, and yours exists with its constraints"), next + " --unconstrained", exitFailed}
 	}
 	return nil
 }
@@ -163,7 +235,10 @@ func certsFault(err error) error {
 	var known *fault
 	var name *certs.NameError
 	var exists *certs.ExistsError
+	var request *certs.RequestError
 	switch {
+	case errors.As(err, &request):
+		return &fault{err, request.Fix, exitFailed}
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &exists):
@@ -192,74 +267,6 @@ func hostOf(text string) string {
 		return ""
 	}
 	return host
-}
-
-type exportOptions struct {
-	format string
-	file   string
-}
-
-func newExportCmd(run func(exportOptions) error) *cobra.Command {
-	var o exportOptions
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Write the authority's root certificate, for other devices",
-		Long: `Write the root certificate of your local authority: the public part, which
-other devices and programs need to trust it. No key is ever exported.`,
-		Example: `  rtcdev certs export > rtcdev-root.pem
-  rtcdev certs export --format der -o rtcdev-root.crt`,
-		Args: atMost(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error { return run(o) },
-	}
-	cmd.Flags().StringVar(&o.format, "format", "pem", "`pem` or der")
-	cmd.Flags().StringVarP(&o.file, "file", "o", "", "new `file` to write; by default it goes to stdout")
-	return cmd
-}
-
-func (a *app) export(o exportOptions) error {
-	format := certs.Format(o.format)
-	if format != certs.FormatPEM && format != certs.FormatDER {
-		return usage("rtcdev certs export --format pem", "--format is pem or der, not %q", o.format)
-	}
-	if o.file == "" && format == certs.FormatDER && isTerminal(a.out.File) {
-		return usage("rtcdev certs export --format der -o root.crt", "DER is not text: it would garble the terminal")
-	}
-	root, err := openRoot()
-	if err != nil {
-		return err
-	}
-	data, err := certs.EncodeRoot(root, format)
-	if err != nil {
-		return err
-	}
-	if o.file == "" {
-		_, err := a.out.Write(data)
-		return err
-	}
-	if err := writeNew(o.file, data); err != nil {
-		return err
-	}
-	return a.result(struct {
-		File        string `json:"file"`
-		Fingerprint string `json:"rootFingerprint"`
-	}{o.file, certs.FingerprintOf(root)}, "Root certificate  %s\nSHA-256           %s\n", o.file, certs.FingerprintOf(root))
-}
-
-// writeNew writes a file that does not exist yet, whole or not at all.
-func writeNew(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return &fault{fmt.Errorf("%s exists already", path), "choose another name, or delete it first", exitFailed}
-	case err != nil:
-		return &fault{fmt.Errorf("writing the root certificate: %w", err), "choose a folder that exists and that you may write to", exitFailed}
-	}
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Close()); err != nil {
-		os.Remove(path)
-		return fmt.Errorf("writing the root certificate: %w", err)
-	}
-	return nil
 }
 
 // openRoot opens the root alone, for commands that must not make an authority.

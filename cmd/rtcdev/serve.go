@@ -212,10 +212,11 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stores = m.Status(ctx, s.ca.Root())
+	s.stores = m.BrowserStatus(ctx, s.ca.Root())
 	if trust.Trusted(s.stores) {
 		return nil
 	}
+	s.stores = m.Status(ctx, s.ca.Root()) // the question names them all
 	if ask && (!canInstall(s.stores) || !s.askForTrust(s.ca.Root(), s.stores)) {
 		return nil // the first screen says how to do it later
 	}
@@ -342,7 +343,7 @@ func (s *servePrinter) trustLine() {
 			s.note("Trust could not be checked: %s\n", err)
 			return
 		}
-		s.stores = m.Status(s.ctx, s.ca.Root())
+		s.stores = m.BrowserStatus(s.ctx, s.ca.Root())
 	}
 	if s.ctx.Err() != nil {
 		return // stopped meanwhile: what could not be read says nothing

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,41 +15,25 @@ import (
 	"rtcdev/certs/trust"
 )
 
-// trustReport is what trust, untrust and status print with --json, and serve
-// as its second event.
-type trustReport struct {
-	Event       string        `json:"event,omitempty"`
-	Fingerprint string        `json:"rootFingerprint,omitempty"`
-	Trusted     bool          `json:"trusted"`         // by the browsers of this account
-	Fault       string        `json:"fault,omitempty"` // what is wrong with the authority itself
-	Next        string        `json:"next,omitempty"`
-	Stores      []storeReport `json:"stores"`
-}
-
-// storeReport adds a store's error as text, which JSON would leave out.
-type storeReport struct {
-	trust.Result
-	Error string `json:"error,omitempty"`
-}
-
-func storeReports(stores []trust.Result) []storeReport {
-	reports := make([]storeReport, len(stores))
-	for i, r := range stores {
-		reports[i].Result = r
-		if r.Err != nil {
-			reports[i].Error = r.Err.Error()
-			reports[i].Fix = nextStep(r.Err)
-		}
-	}
-	return reports
-}
-
 func newTrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.Command {
 	return storesCmd(run, &cobra.Command{
 		Use:   "trust",
 		Short: "Make this machine trust your local authority",
-		Long: `Add the root of your local authority to the certificate stores of this machine.
-It shows what it will touch and asks first. Undo it with: rtcdev certs untrust`,
+		Long: `Add the root of your local authority to the certificate stores of this machine:
+the system's, those of Chromium, Chrome and Firefox, and Java's. It shows what it
+will touch and asks first; then it reads every store back, and the exit code is 4
+unless each one trusts the root. Stores that only root may change are left alone
+unless you name them. Undo it all with: rtcdev certs untrust
+
+The stores:
+  system   the operating system's own (curl, Go, Python …); under WSL, Windows' too
+  nss      the databases of Chromium and Chrome on Linux
+  firefox  the profiles of Firefox
+  java     the keystore of the Java on PATH and of JAVA_HOME
+  policy   files for administrators of Linux that do the same for browsers; used
+           by root when certutil is not installed`,
+		Example: `  rtcdev certs trust
+  rtcdev certs trust --yes --stores nss,firefox`,
 		Args: atMost(0, "no arguments"),
 	})
 }
@@ -60,16 +43,9 @@ func newUntrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.C
 		Use:   "untrust",
 		Short: "Undo trust: remove the authority from this machine's stores",
 		Long: `Remove the root of your local authority from the certificate stores of this
-machine, and every other root that an authority of rtcdev has left in them.`,
+machine, and every other root that an authority of rtcdev has left in them. What
+trust had to make, such as a database for Chromium, goes too, unless it is in use.`,
 		Args: atMost(0, "no arguments"),
-	})
-}
-
-func newStatusCmd(run func(ctx context.Context, kinds []string) error) *cobra.Command {
-	return storesCmd(run, &cobra.Command{
-		Use:   "status",
-		Short: "Say which of this machine's stores trust your local authority",
-		Args:  atMost(0, "no arguments"),
 	})
 }
 
@@ -103,7 +79,11 @@ func machine() (trust.Machine, error) {
 		program = "rtcdev"
 	}
 	m.Journal = dir
-	m.RootCommand = "sudo RTCDEV_HOME=" + quoted(dir) + " " + quoted(program) + " certs"
+	m.RootCommand = "sudo RTCDEV_HOME=" + quoted(dir)
+	if m.JavaHome != "" { // which sudo would drop
+		m.RootCommand += " JAVA_HOME=" + quoted(m.JavaHome)
+	}
+	m.RootCommand += " " + quoted(program) + " certs"
 	return m, nil
 }
 
@@ -113,10 +93,11 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	if err != nil {
 		return err
 	}
-	broken := authorityFault()
+	description, broken := describe()
 	if errors.Is(broken, certs.ErrExpired) {
 		return broken // no browser would take it
 	}
+	a.warnOfEnd(description)
 	m, err := machine()
 	if err != nil {
 		return err
@@ -137,6 +118,7 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 		return fmt.Errorf("interrupted; run `rtcdev certs status` to see what was done: %w", ctx.Err())
 	}
 	a.report(root, done, "trusted now", broken)
+	a.nodeLine(m)
 	if err := trustOutcome(done); err != nil {
 		return err
 	}
@@ -157,20 +139,6 @@ func (a *app) rootToTrust() (*x509.Certificate, error) {
 	return ca.Root(), nil
 }
 
-// authorityFault is what is wrong with the present authority as a whole. With
-// sudo it is another user's, and not for us to judge.
-func authorityFault() error {
-	dir, err := authorityDir()
-	if err != nil {
-		return err
-	}
-	_, err = certs.Open(dir)
-	if os.Geteuid() == 0 && errors.Is(err, certs.ErrNotOwner) {
-		return nil
-	}
-	return err
-}
-
 // untrust removes the authority from every store, and the roots that earlier
 // authorities of ours have left in them.
 func (a *app) untrust(ctx context.Context, kinds []string) error {
@@ -187,11 +155,25 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 	if len(roots) == 0 {
 		return a.result(trustReport{Stores: []storeReport{}}, "There is no local authority, and no store trusts one of ours: there is nothing to undo.\n")
 	}
+	all, err := a.removeRoots(ctx, m, roots, kinds)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		if err := a.event(trustReport{Stores: storeReports(all)}); err != nil {
+			return err
+		}
+	}
+	return failures(all, "removing the authority from")
+}
+
+// removeRoots removes roots from the stores and prints what became of each.
+func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Certificate, kinds []string) ([]trust.Result, error) {
 	var all []trust.Result
 	for _, root := range roots {
 		done := m.Remove(ctx, root, kinds...)
 		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted; run `rtcdev certs untrust` again: %w", ctx.Err())
+			return nil, fmt.Errorf("interrupted; run `rtcdev certs untrust` again: %w", ctx.Err())
 		}
 		for i := range done { // how to trust it again is not the next step here
 			if done[i].Err == nil {
@@ -206,12 +188,7 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 		}
 		all = append(all, done...)
 	}
-	if a.json {
-		if err := a.event(trustReport{Stores: storeReports(all)}); err != nil {
-			return err
-		}
-	}
-	return failures(all, "removing the authority from")
+	return all, nil
 }
 
 // rootsToRemove lists the present root, if there is one, and those found in the
@@ -235,180 +212,4 @@ func rootsToRemove(ctx context.Context, m trust.Machine, kinds []string) ([]*x50
 		return nil, presentErr
 	}
 	return nil, foundErr // a store that could not be read may hold one
-}
-
-// status reads every store and changes none. A fault of the authority itself is
-// its error, after the stores.
-func (a *app) status(ctx context.Context, kinds []string) error {
-	root, err := openRoot()
-	if err != nil {
-		return err
-	}
-	fault := authorityFault()
-	m, err := machine()
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(ctx)
-	defer stop()
-	stores := m.Status(ctx, root, kinds...)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	a.report(root, stores, "", fault)
-	if trusted := trust.Trusted(stores); !a.json && !trusted && kinds == nil && fault == nil {
-		fmt.Fprintf(a.out, "\nBrowsers on this machine do not trust it.\n  next: %s\n", trustNext(trusted, stores))
-	}
-	return fault
-}
-
-// canInstall reports whether there is a store that we could change.
-func canInstall(stores []trust.Result) bool {
-	return slices.ContainsFunc(stores, changeable)
-}
-
-func changeable(r trust.Result) bool {
-	return (r.State == trust.StateAbsent || r.State == trust.StateStale) && !r.NeedsRoot
-}
-
-// askForTrust shows what would be touched and asks.
-func (a *app) askForTrust(root *x509.Certificate, stores []trust.Result) bool {
-	fmt.Fprint(a.err, "Browsers warn about certificates of an authority they do not know. rtcdev can make\nthese trust yours:\n\n")
-	for _, r := range stores {
-		if changeable(r) {
-			fmt.Fprintf(a.err, "  %s\n", storeLabel(r))
-		}
-	}
-	fmt.Fprintf(a.err, "\n%s\nIts root has the SHA-256 fingerprint\n  %s\nUndo it at any time with: rtcdev certs untrust\n\n", reach(root), certs.FingerprintOf(root))
-	return a.ask("Trust it on this machine?")
-}
-
-// reach says for which names the authority can speak, from the root itself.
-func reach(root *x509.Certificate) string {
-	if len(root.PermittedDNSDomains)+len(root.PermittedIPRanges) == 0 {
-		return "It has no name constraints: whoever gets its key can pretend to be ANY site to you."
-	}
-	names := strings.Join(root.PermittedDNSDomains, ", ")
-	addresses := "private addresses"
-	for _, r := range root.PermittedIPRanges {
-		if ip := r.IP; !ip.IsPrivate() && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !sharedAddresses().Contains(ip) {
-			addresses += ", " + r.String()
-		}
-	}
-	return "It can only speak for " + names + ",\nnames below these, and " + addresses + "."
-}
-
-// sharedAddresses is the range between a provider and its customers (RFC 6598),
-// which net.IP.IsPrivate leaves out.
-func sharedAddresses() *net.IPNet {
-	return &net.IPNet{IP: net.IPv4(100, 64, 0, 0).To4(), Mask: net.CIDRMask(10, 32)}
-}
-
-// storeLabel says whose store it is.
-func storeLabel(r trust.Result) string {
-	switch {
-	case r.Browser != "":
-		return r.Store + "  (" + r.Browser + ")"
-	case r.Kind == trust.KindSystem:
-		return r.Store + "  (curl and other programs)"
-	}
-	return r.Store
-}
-
-// report prints the stores that are to trust root: lines, or one JSON object.
-func (a *app) report(root *x509.Certificate, stores []trust.Result, changed string, fault error) {
-	if !a.json {
-		a.printStores(stores, changed)
-		return
-	}
-	trusted := trust.Trusted(stores)
-	r := trustReport{
-		Fingerprint: certs.FingerprintOf(root), Trusted: trusted,
-		Next: trustNext(trusted, stores), Stores: storeReports(stores),
-	}
-	if fault != nil {
-		r.Fault, r.Next = fault.Error(), nextStep(fault)
-	}
-	_ = a.event(r) // a.out remembers what could not be written
-}
-
-// printStores prints a line a store, with the reason and the next step where
-// there is one. changed is the word for a store that was changed.
-func (a *app) printStores(stores []trust.Result, changed string) {
-	width := 0
-	for _, r := range stores {
-		width = max(width, len(storeLabel(r)))
-	}
-	for _, r := range stores {
-		if r.State == trust.StateUnused && !a.verbose {
-			continue // nobody reads it
-		}
-		fmt.Fprintf(a.out, "%-*s  %s\n", width, storeLabel(r), a.storeState(r, changed))
-		if fix := fixOf(r); fix != "" {
-			fmt.Fprintf(a.out, "%-*s  next: %s\n", width, "", fix)
-		}
-		if r.Note != "" && r.Err == nil {
-			fmt.Fprintf(a.out, "%-*s  %s\n", width, "", r.Note)
-		}
-	}
-}
-
-func (a *app) storeState(r trust.Result, changed string) string {
-	switch {
-	case r.Err != nil:
-		return a.bad.Sprint("failed: " + r.Err.Error())
-	case r.Changed:
-		return a.good.Sprint(changed)
-	case r.State == trust.StateTrusted:
-		return a.good.Sprint("trusted")
-	case r.Reason != "":
-		return string(r.State) + ": " + r.Reason
-	}
-	return string(r.State)
-}
-
-func fixOf(r trust.Result) string {
-	if r.Err != nil {
-		return nextStep(r.Err)
-	}
-	return r.Fix
-}
-
-// trustNext is the command that makes this account's browsers trust the
-// authority; empty when they do.
-func trustNext(trusted bool, stores []trust.Result) string {
-	if trusted {
-		return ""
-	}
-	const trustIt = "rtcdev certs trust"
-	for _, r := range stores {
-		if r.Browser != "" && r.State == trust.StateUnavailable && r.Fix != "" {
-			return r.Fix + ", then " + trustIt
-		}
-	}
-	return trustIt
-}
-
-// trustOutcome is the error of a command that was to make stores trust the
-// authority.
-func trustOutcome(done []trust.Result) error {
-	return failures(done, "adding the authority to")
-}
-
-// failures turns the stores that are not as asked into one error.
-func failures(done []trust.Result, doing string) error {
-	var names []string
-	next := ""
-	for _, r := range done {
-		if r.Err != nil {
-			names = append(names, r.Store)
-			if next == "" {
-				next = nextStep(r.Err)
-			}
-		}
-	}
-	if names == nil {
-		return nil
-	}
-	return &fault{fmt.Errorf("%s these stores failed: %s", doing, strings.Join(names, ", ")), next, exitTrust}
 }

@@ -210,6 +210,7 @@ func (a *app) authority(permit []string, unconstrained bool) (*certs.Authority, 
 	if err != nil {
 		return nil, false, fmt.Errorf("opening the local authority: %w", err)
 	}
+	a.warnOfEnd(certs.Description{NotAfter: ca.Ends(), EndsSoon: ca.EndsSoon(time.Now())})
 	return ca, created, nil
 }
 
