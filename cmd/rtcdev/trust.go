@@ -111,6 +111,9 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 			return &fault{errors.New("nothing was changed: the answer was not y"), "rtcdev certs trust", exitTrust}
 		}
 	}
+	if canInstall(before) {
+		a.note("Adding the root, and reading each store back…\n")
+	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	done := m.Install(ctx, root, kinds...)
@@ -169,6 +172,9 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 
 // removeRoots removes roots from the stores and prints what became of each.
 func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Certificate, kinds []string) ([]trust.Result, error) {
+	if len(roots) > 0 {
+		a.note("Removing the root, and reading each store back…\n")
+	}
 	var all []trust.Result
 	for _, root := range roots {
 		done := m.Remove(ctx, root, kinds...)
