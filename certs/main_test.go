@@ -18,7 +18,7 @@ import (
 
 // The test binary runs itself again as a process that makes authorities.
 const (
-	childModeEnv  = "RTCDEV_TEST_CHILD" // "once" or "forever"
+	childModeEnv  = "RTCDEV_TEST_CHILD" // see childMain
 	childDirEnv   = "RTCDEV_TEST_DIR"
 	childLimitEnv = "RTCDEV_TEST_LIMIT" // see limitSelf
 )
@@ -31,19 +31,39 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// childMain says "ready", waits for its input to end, and calls OpenOrCreate:
-// once with dir, printing what came of it, or for ever with dir/0, dir/1 …
+// childMain says "ready", waits for its input to end, and does as mode says:
+//
+//	once             calls OpenOrCreate with dir and prints what came of it
+//	forever          calls it with dir/0, dir/1 …
+//	replace          reads the root first, and calls Replace instead
+//	replace forever  does that over and over
+//	destroy          calls destroy, which fails
 func childMain(mode, dir string) int {
 	limitSelf(os.Getenv(childLimitEnv))
+	old, _ := OpenRoot(dir)
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	for i := 0; mode == "forever"; i++ {
-		if _, _, err := OpenOrCreate(filepath.Join(dir, strconv.Itoa(i), "authority"), Options{}); err != nil {
-			fmt.Println("error:", err)
-			return 1
+	var a *Authority
+	var created bool
+	var err error
+	switch mode {
+	case "once":
+		a, created, err = OpenOrCreate(dir, Options{})
+	case "forever":
+		for i := 0; err == nil; i++ {
+			_, _, err = OpenOrCreate(filepath.Join(dir, strconv.Itoa(i), "authority"), Options{})
+		}
+	case "destroy":
+		err = destroy(dir)
+	case "replace":
+		a, err = Replace(dir, old, Options{})
+	case "replace forever":
+		for err == nil {
+			if a, err = Replace(dir, old, Options{}); err == nil {
+				old = a.Root()
+			}
 		}
 	}
-	a, created, err := OpenOrCreate(dir, Options{})
 	if err != nil {
 		fmt.Println("error:", err)
 		var fault *StoreError
