@@ -183,3 +183,33 @@ func chmod(name string, mode os.FileMode) func(*testing.T, string) {
 		}
 	}
 }
+
+// TestDescribeOwnersAndModes are the states of a key that only Unix has.
+func TestDescribeOwnersAndModes(t *testing.T) {
+	for mode, want := range map[os.FileMode]KeyState{0o640: KeyExposed, 0o604: KeyExposed} {
+		dir, _ := newStore(t)
+		chmod(keyFile, mode)(t, dir)
+		checkDescription(t, dir, want, false)
+	}
+	for mode, noRoot := range map[os.FileMode]bool{0o755: false, 0o777: true} {
+		dir, _ := newStore(t)
+		chmod(".", mode)(t, dir)
+		checkDescription(t, dir, KeyOK, noRoot)
+	}
+	dir, _ := newStore(t)
+	remove(keyFile)(t, dir)
+	if err := os.Symlink(keyFile, filepath.Join(dir, keyFile)); err != nil {
+		t.Fatal(err)
+	}
+	checkDescription(t, dir, KeyUnreadable, false) // a link to itself
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to give files away")
+	}
+	for _, given := range []string{".", keyFile} {
+		dir, _ := newStore(t)
+		if err := os.Chown(filepath.Join(dir, given), nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		checkDescription(t, dir, map[string]KeyState{".": KeyOK, keyFile: KeyForeign}[given], false)
+	}
+}
