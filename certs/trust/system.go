@@ -14,11 +14,23 @@ import (
 	"strings"
 )
 
-// systemStore is the operating system's store, which curl, Go, Python and
-// most command-line programs read.
+// systemStore is the store of a Linux system, which curl, Go, Python and most
+// command-line programs read, and no browser.
 type systemStore struct{ m Machine }
 
-func (m Machine) systemStores() []Store { return []Store{systemStore{m}} }
+// systemStores returns the operating system's own stores. Under WSL there are two
+// operating systems.
+func (m Machine) systemStores() []Store {
+	switch {
+	case m.OS == "darwin":
+		return m.keychainStores()
+	case m.OS == "windows":
+		return []Store{windowsStore{m}}
+	case m.OS == "linux" && m.WSL:
+		return []Store{systemStore{m}, windowsStore{m}}
+	}
+	return []Store{systemStore{m}}
+}
 
 func (systemStore) Name() string { return "system" }
 func (systemStore) Kind() string { return KindSystem }
@@ -46,16 +58,18 @@ type layout struct {
 
 // layouts are the distributions' documented stores, in the order smallstep/truststore
 // looks for them: update-ca-trust(8) of Fedora, update-ca-certificates(8)
-// of Debian (also Alpine), the same of SUSE, update-ca-trust(8) of Arch.
+// of Debian (also Alpine), the same of SUSE, update-ca-trust(8) of Arch. On SUSE
+// truststore takes /usr/share/pki/trust/anchors, which belongs to packages and may
+// not be written where /usr is read-only; p11-kit reads both.
 func layouts() []layout {
 	return []layout{
 		{anchors: "/etc/pki/ca-trust/source/anchors", ext: ".pem", tool: "update-ca-trust", args: []string{"extract"},
 			bundle: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"},
 		{anchors: "/usr/local/share/ca-certificates", ext: ".crt", tool: "update-ca-certificates",
 			bundle: "/etc/ssl/certs/ca-certificates.crt", links: "/etc/ssl/certs", hooks: "/etc/ca-certificates/update.d"},
-		{anchors: "/usr/share/pki/trust/anchors", ext: ".crt", tool: "update-ca-certificates",
+		{anchors: "/etc/pki/trust/anchors", ext: ".crt", tool: "update-ca-certificates",
 			bundle: "/var/lib/ca-certificates/ca-bundle.pem"},
-		{anchors: "/etc/ca-certificates/trust-source/anchors", ext: ".crt", tool: "trust", args: []string{"extract-compat"},
+		{anchors: "/etc/ca-certificates/trust-source/anchors", ext: ".crt", tool: "update-ca-trust", args: []string{"extract"},
 			bundle: "/etc/ssl/certs/ca-certificates.crt"},
 	}
 }
@@ -63,7 +77,7 @@ func layouts() []layout {
 // layout finds this machine's store. Its paths have m.Root before them.
 func (s systemStore) layout() (layout, error) {
 	if s.m.OS != "linux" {
-		return layout{}, fault("add the root's certificate by hand: in Keychain Access on macOS, with certmgr.msc on Windows",
+		return layout{}, fault("add the root by hand, as this system's manual says: rtcdev certs export prints it",
 			"changing the system store of %s: %w", s.m.OS, ErrUnsupported)
 	}
 	for _, l := range layouts() {
@@ -101,7 +115,7 @@ func anchorPrefix(root *x509.Certificate) string { return anchorStem + id(root) 
 
 const anchorStem = "rtcdev_local_authority_"
 
-func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
+func (s systemStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	st := Status{NeedsRoot: s.m.OS == "linux" && s.m.UID != 0}
 	l, err := s.layout()
 	if st.Path = l.bundle; err != nil {
@@ -110,7 +124,8 @@ func (s systemStore) Status(_ context.Context, root *x509.Certificate) Status {
 	anchored := exists(l.anchor(root))
 	bundled, err := bundleHas(l.bundle, root)
 	st.entry = anchored || bundled
-	if err != nil {
+	roots, _ := s.Roots(ctx) // those that could be read
+	if st.Stale = others(roots, root); err != nil {
 		return unreadable(st, err)
 	}
 	if bundled {
