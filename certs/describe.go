@@ -26,7 +26,7 @@ type Description struct {
 type KeyState string
 
 const (
-	KeyOK         KeyState = "ok"
+	KeyOK         KeyState = "ok"         // it is whole, and its mode and owner are right
 	KeyMissing    KeyState = "missing"    // there is no such file
 	KeyDamaged    KeyState = "damaged"    // the file holds no key of ours
 	KeyExposed    KeyState = "exposed"    // the file's mode lets other users read or change it

@@ -12,7 +12,9 @@
 // root needs installing. All keys are ECDSA on P-256, which every browser and
 // every phone accepts. The root and the intermediate are good for ten years, a
 // leaf for at most 90 days, and leaves are made anew in memory, so in daily
-// use nothing expires.
+// use nothing expires. A leaf is for a server or for a client, never for both.
+// One whose key is elsewhere comes from a certificate request, of which only the
+// key and the names count ([Authority.SignRequest]).
 //
 // # Why the root's key is discarded
 //
@@ -38,6 +40,15 @@
 // for mail or code signing. [Authority.Permits] applies the same rules before
 // signing, since crypto/x509 applies them only when it verifies.
 //
+// # What leaves the folder
+//
+// The root and the intermediate are public, and [Authority.Export] writes them
+// in every form that devices and programs ask for. A leaf goes with its own key
+// ([WritePair], [EncodePKCS12]). The intermediate's key is in no export, no error
+// and nothing that is printed; a test looks for it in all of them. It is not used
+// when its file is another user's or open to others, and the error says how to
+// mend that.
+//
 // # The store
 //
 // The folder holds root.pem, intermediate.pem and intermediate-key.pem. It is
@@ -47,10 +58,17 @@
 // processes that start together one wins the rename and the other loads what
 // the winner made. After that the package only ever reads the folder. A store
 // that is damaged, expired or open to others is reported as a [StoreError],
-// which names the file, the reason and the way out; it is never repaired or
-// replaced, because a new root would have to be trusted again on every device
-// and only a person can decide that. [OpenRoot] asks for less, so that the root
-// of a store in any state can be removed from the places that trust it.
+// which names the file, the reason and the way out; it is never repaired, because
+// a new root would have to be trusted again on every device and only a person can
+// decide that. [OpenRoot] asks for less, so that the root of a store in any state
+// can be removed from the places that trust it, and [Describe] tells what there is.
+//
+// That decision is [Replace]: it writes the new store beside the old one, moves
+// the old one away, puts the new one in its place and deletes the old one with
+// its key. Two processes that do so at once end with the same authority; one that
+// is killed leaves the old one, none, or the new one, and a folder that the next
+// [OpenOrCreate] deletes. An authority that ends within 60 days says so
+// ([Authority.EndsSoon]), and no leaf outlives it.
 //
 // The folder is for its user only (mode 0700, the key 0600). The folder above it
 // may be read by others, but must not be writable by them: they could put
