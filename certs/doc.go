@@ -56,7 +56,7 @@
 // is the one moment at which the authority begins to exist. A process killed
 // earlier leaves nothing that could be mistaken for an authority, and of two
 // processes that start together one wins the rename and the other loads what
-// the winner made. After that the package only ever reads the folder. A store
+// the winner made. After that, everything but [Replace] only reads the folder. A store
 // that is damaged, expired or open to others is reported as a [StoreError],
 // which names the file, the reason and the way out; it is never repaired, because
 // a new root would have to be trusted again on every device and only a person can
