@@ -46,7 +46,7 @@ func (a *account) open(url string) *tab {
 
 // startBrowser starts Chromium with a fresh profile and a fake camera. There is
 // no flag that makes it accept a certificate.
-func (a *account) startBrowser() *tab {
+func (a *account) startBrowser(more ...chromedp.ExecAllocatorOption) *tab {
 	a.t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(need(a.t, "chromium", "chromium")),
@@ -60,6 +60,7 @@ func (a *account) startBrowser() *tab {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.WSURLReadTimeout(patience),
 	)
+	options = append(options, more...)
 	if os.Geteuid() == 0 { // Chromium's sandbox refuses root
 		options = append(options, chromedp.NoSandbox)
 	}
