@@ -66,38 +66,54 @@ func replace(dir string, old *x509.Certificate, opts Options, now func() time.Ti
 	if err := checkReplaceable(dir); err != nil {
 		return nil, err
 	}
-	if root, err := OpenRoot(dir); err == nil && (old == nil || !root.Equal(old)) {
+	if isTaken(dir, old) {
 		return settled(dir, opts, now)
 	}
-	return exchange(dir, files, opts, now)
+	return exchange(dir, old, files, opts, now)
 }
 
-// exchange puts a new store in the place of dir, which may be absent.
-func exchange(dir string, files map[string][]byte, opts Options, now func() time.Time) (*Authority, error) {
+// isTaken reports whether there is a readable root in dir that is not old.
+func isTaken(dir string, old *x509.Certificate) bool {
+	root, err := OpenRoot(dir)
+	return err == nil && (old == nil || !root.Equal(old))
+}
+
+// exchange makes a new store in the place of dir, which may be absent.
+func exchange(dir string, old *x509.Certificate, files map[string][]byte, opts Options, now func() time.Time) (*Authority, error) {
 	fresh, err := stage(filepath.Dir(dir), files)
 	if err != nil {
 		return nil, writeError(dir, err)
 	}
 	defer removeStore(fresh) // which has another name once it is in place
-	retired, err := retire(dir)
+	retired, err := swap(fresh, dir)
+	switch {
+	case err == nil:
+		if err := destroy(retired); err != nil {
+			return nil, err
+		}
+		return open(dir, now)
+	case isTaken(dir, old): // by OpenOrCreate, which takes no lock
+		a, err := settled(dir, opts, now)
+		return a, errors.Join(err, destroy(retired))
+	}
+	return nil, errors.Join(writeError(dir, err), destroy(retired))
+}
+
+// swap moves the store in dir away and puts fresh in its place. It returns where
+// the old store is now, "" if there was none or if it is back in its place
+// because fresh could not be put there.
+func swap(fresh, dir string) (retired string, err error) {
+	retired, err = retire(dir)
 	if err != nil {
-		return nil, writeError(dir, err)
+		return "", err
 	}
 	if err := put(fresh, dir); err != nil {
 		if retired != "" && os.Rename(retired, dir) == nil {
-			return nil, writeError(dir, err)
+			retired = ""
 		}
-		// OpenOrCreate takes no lock. If it came in between, its authority counts.
-		a, settledErr := settled(dir, opts, now)
-		if errors.Is(settledErr, ErrNoAuthority) {
-			settledErr = writeError(dir, err)
-		}
-		return a, errors.Join(settledErr, destroy(retired))
+		return retired, err
 	}
-	if err := destroy(retired); err != nil {
-		return nil, err
-	}
-	return open(dir, now)
+	return retired, nil
 }
 
 // lock waits for tryLock.

@@ -265,6 +265,19 @@ func TestReplaceStepByStep(t *testing.T) {
 	}
 }
 
+// TestSwapPutsTheOldOneBack when the new one cannot be put in its place.
+func TestSwapPutsTheOldOneBack(t *testing.T) {
+	dir, old := newStore(t)
+	retired, err := swap(filepath.Join(filepath.Dir(dir), "missing"), dir)
+	if a, openErr := Open(dir); err == nil || retired != "" || openErr != nil || !a.Root().Equal(old) {
+		t.Errorf("error %v, moved to %q, and then %v", err, retired, openErr)
+	}
+	must(t, os.RemoveAll(dir))
+	if retired, err := swap(filepath.Join(filepath.Dir(dir), "missing"), dir); err == nil || retired != "" {
+		t.Errorf("with nothing to replace: error %v, moved to %q", err, retired)
+	}
+}
+
 // findSecret returns the path of a file below dir that holds data.
 func findSecret(t *testing.T, dir string, data []byte) (found string) {
 	t.Helper()
