@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -45,6 +46,8 @@ type Machine struct {
 	Timeout  time.Duration // for one outside command, or the wait for one of another rtcdev; 0 means 20 s
 	LookPath func(program string) (string, error)
 	Run      Runner
+
+	asked []string // the kinds that the caller named, from selected; a store that nobody needs is used when it is asked for
 }
 
 // Runner runs a program with an empty stdin until it ends or ctx does, and
@@ -114,6 +117,26 @@ func (m Machine) storeAt(c changed) Store {
 	}
 	return nil
 }
+
+// noStore stands for the stores of a kind that the caller named and this machine
+// has none of. Its fault says what is missing; default runs pass over it.
+type noStore struct {
+	m    Machine
+	kind string
+	err  error
+}
+
+func (s noStore) Name() string { return s.kind }
+func (s noStore) Kind() string { return s.kind }
+func (s noStore) Path() string { return s.m.Home }
+
+func (s noStore) Status(context.Context, *x509.Certificate) Status {
+	return unreadable(Status{}, s.err)
+}
+
+func (s noStore) Install(context.Context, *x509.Certificate) error   { return s.err }
+func (s noStore) Remove(context.Context, *x509.Certificate) error    { return nil }
+func (s noStore) Roots(context.Context) ([]*x509.Certificate, error) { return nil, nil }
 
 // output runs a program under m's time limit. A failed run returns its
 // output together with the error.

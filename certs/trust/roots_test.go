@@ -88,7 +88,7 @@ func TestRootsOfAFreshAccount(t *testing.T) {
 		if roots, err := m.Roots(t.Context()); err != nil || len(roots) != 0 {
 			t.Errorf("%s: %d roots, error %v", goos, len(roots), err)
 		}
-		if _, err := m.Roots(t.Context(), "java"); !errors.Is(err, ErrUnsupported) {
+		if _, err := m.Roots(t.Context(), "browser"); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: an unknown kind: error %v", goos, err)
 		}
 	}

@@ -139,7 +139,7 @@ func TestSystemUnavailable(t *testing.T) {
 
 func TestUnknownKindIsAnError(t *testing.T) {
 	m, root := testMachine(t), newRoot(t).cert
-	for _, results := range [][]Result{m.Install(t.Context(), root, "java"), m.Remove(t.Context(), root, "java")} {
+	for _, results := range [][]Result{m.Install(t.Context(), root, "browser"), m.Remove(t.Context(), root, "browser")} {
 		if len(results) != 1 || !errors.Is(results[0].Err, ErrUnsupported) {
 			t.Errorf("%+v", results)
 		}
