@@ -115,8 +115,7 @@ func TestSystemReadsWithoutTheTool(t *testing.T) {
 func TestSystemUnavailable(t *testing.T) {
 	root := newRoot(t).cert
 	for name, spoil := range map[string]func(*Machine){
-		"darwin":            func(m *Machine) { m.OS = "darwin" },
-		"windows":           func(m *Machine) { m.OS = "windows" },
+		"freebsd":           func(m *Machine) { m.OS = "freebsd" },
 		"no known layout":   func(m *Machine) { m.Root = t.TempDir() },
 		"no tool installed": func(m *Machine) { m.LookPath = func(string) (string, error) { return "", exec.ErrNotFound } },
 	} {

@@ -39,9 +39,6 @@ const (
 	hresultNoObject     = 0x80090011 // NTE_NOT_FOUND
 )
 
-// errNoAnswer is why nothing is known about Windows' store.
-var errNoAnswer = errors.New("neither powershell.exe nor certutil.exe answered")
-
 func (s windowsStore) Name() string {
 	if s.m.WSL {
 		return "windows (from WSL)"
@@ -70,7 +67,7 @@ func (s windowsStore) Status(ctx context.Context, root *x509.Certificate) Status
 	v, err := s.read(ctx, root)
 	switch {
 	case err != nil && s.m.WSL && ctx.Err() == nil:
-		st.State, st.Reason = StateUnused, "Windows programs cannot be run from here: "+err.Error()
+		st.State, st.Reason = StateUnused, "Windows' programs do not answer here: "+err.Error()
 		st.Fix = "set enabled=true below [interop] in /etc/wsl.conf, and run wsl.exe --shutdown in Windows"
 		return st
 	case err != nil:
@@ -92,26 +89,26 @@ func (s windowsStore) Status(ctx context.Context, root *x509.Certificate) Status
 // read asks PowerShell for our roots, and certutil.exe for this one when
 // PowerShell does not answer.
 func (s windowsStore) read(ctx context.Context, root *x509.Certificate) (windowsView, error) {
+	const what = "reading Windows' trusted roots: %w"
 	v, err := s.readPowerShell(ctx, root)
-	if err == nil || gaveUp(ctx, err) {
-		return v, err
-	}
-	why := err
 	certutil, ok := s.certutil()
-	if !ok {
-		return v, fault(s.missingFix(), "reading Windows' trusted roots: %w", why)
-	}
-	out, errs, err := s.m.patient(readTimeout).output(ctx, certutil, "-user", "-store", "Root", thumbprint(root))
-	code := hresult(out+errs, err)
 	switch {
-	case err == nil && strings.Contains(strings.ToUpper(plain(out)), thumbprint(root)):
-		return windowsView{roots: [][]byte{root.Raw}}, nil
-	case err != nil && (code == hresultNotFound || code == hresultNoObject):
-		return windowsView{}, nil
-	case gaveUp(ctx, err):
-		return v, fmt.Errorf("reading Windows' trusted roots: %w", err)
+	case err == nil:
+		return v, nil
+	case !ok, gaveUp(ctx, err):
+		return v, fault(s.missingFix(), what, err)
 	}
-	return v, fault(s.missingFix(), "reading Windows' trusted roots: %w: %w", errNoAnswer, why)
+	out, errs, certutilErr := s.m.patient(readTimeout).output(ctx, certutil, "-user", "-store", "Root", thumbprint(root))
+	code := hresult(out+errs, certutilErr)
+	switch {
+	case certutilErr == nil && strings.Contains(strings.ToUpper(plain(out)), thumbprint(root)):
+		return windowsView{roots: [][]byte{root.Raw}}, nil
+	case code == hresultNotFound || code == hresultNoObject:
+		return windowsView{}, nil
+	case gaveUp(ctx, certutilErr):
+		err = certutilErr
+	}
+	return v, fault(s.missingFix(), what, err)
 }
 
 func (s windowsStore) readPowerShell(ctx context.Context, root *x509.Certificate) (windowsView, error) {
@@ -122,11 +119,14 @@ func (s windowsStore) readPowerShell(ctx context.Context, root *x509.Certificate
 	out, _, err := s.m.patient(readTimeout).output(ctx, powershell,
 		"-NoProfile", "-NonInteractive", "-Command", readScript(thumbprint(root)))
 	if gaveUp(ctx, err) {
-		return windowsView{}, fmt.Errorf("reading Windows' trusted roots: %w", err)
+		return windowsView{}, err
 	}
 	trusted, distrusted, parseErr := parseListing(out)
-	if parseErr != nil {
-		return windowsView{}, fmt.Errorf("reading Windows' trusted roots with powershell.exe: %w", errors.Join(parseErr, s.inWords(err)))
+	switch {
+	case parseErr != nil && err != nil:
+		return windowsView{}, readable(err)
+	case parseErr != nil:
+		return windowsView{}, fmt.Errorf("running powershell.exe: %w", parseErr)
 	}
 	distrust := slices.ContainsFunc(distrusted, func(der []byte) bool { return bytes.Equal(der, root.Raw) })
 	return windowsView{roots: trusted, distrust: distrust}, nil
@@ -140,6 +140,9 @@ func (s windowsStore) missingFix() string {
 }
 
 func (s windowsStore) Install(ctx context.Context, root *x509.Certificate) error {
+	if _, err := s.read(ctx, root); err != nil {
+		return err // before a person is asked for what could not be verified
+	}
 	return s.change(ctx, root, "adding the root to Windows' trusted roots", "-addstore", "Add")
 }
 
@@ -171,8 +174,8 @@ func (s windowsStore) change(ctx context.Context, root *x509.Certificate, what, 
 	}
 	out, _, err := m.output(ctx, powershell, "-NoProfile", "-Command", changeScript(root, method))
 	code, parseErr := parseResult(out)
-	if err == nil {
-		err = parseErr
+	if err == nil && parseErr != nil {
+		err = fmt.Errorf("running powershell.exe: %w", parseErr)
 	}
 	return s.outcome(what, root, code, err)
 }
@@ -212,12 +215,12 @@ func (s windowsStore) outcome(what string, root *x509.Certificate, code uint32, 
 	case code != 0:
 		return fault("look the number up with: certutil -error "+fmt.Sprintf("0x%08x", code), "%s: Windows says error 0x%08x", what, code)
 	}
-	return fmt.Errorf("%s: %w", what, s.inWords(err))
+	return fault(s.missingFix(), "%s: %w", what, readable(err))
 }
 
-// inWords leaves out what a program said in an encoding that is not UTF-8.
-func (windowsStore) inWords(err error) error {
-	if err == nil || utf8.ValidString(err.Error()) {
+// readable leaves out what a program said in an encoding that is not UTF-8.
+func readable(err error) error {
+	if utf8.ValidString(err.Error()) {
 		return err
 	}
 	if code, ended := exitCode(err); ended {
@@ -232,7 +235,7 @@ func (s windowsStore) Roots(ctx context.Context) ([]*x509.Certificate, error) {
 		return nil, nil // Status says that it is not used, and why
 	}
 	if err != nil {
-		return nil, fault(s.missingFix(), "%w", err)
+		return nil, fault(s.missingFix(), "reading Windows' trusted roots: %w", err)
 	}
 	return rootsOfOurs(v.roots), nil
 }

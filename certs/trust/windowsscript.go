@@ -114,7 +114,7 @@ func hresult(said string, err error) uint32 {
 	if code < 0 || code > 0xff {
 		return uint32(code)
 	}
-	found := hresultForm.FindAllString(said, -1)
+	found := hresultForm.FindAllString(strings.ReplaceAll(said, "\x00", ""), -1) // also of UTF-16
 	if len(found) == 0 {
 		return 0
 	}
