@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,16 +81,23 @@ func (r testRoot) serve(t *testing.T) string {
 	return fmt.Sprintf("https://localhost:%d/", server.Listener.Addr().(*net.TCPAddr).Port)
 }
 
-// testMachine is this machine with an empty home folder, and its own system
-// store out of reach.
+// testMachine is this machine with an empty home folder, its own system store out
+// of reach, and no Firefox.
 func testMachine(t *testing.T) Machine {
 	t.Helper()
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
 	m, err := ThisMachine()
 	must(t, err)
 	m.Root = t.TempDir()
+	m.LookPath = func(program string) (string, error) {
+		if strings.HasPrefix(program, "firefox") {
+			return "", exec.ErrNotFound
+		}
+		return exec.LookPath(program)
+	}
 	return m
 }
 

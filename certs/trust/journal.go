@@ -196,7 +196,7 @@ func parseJournal(data []byte) (journal, error) {
 		if !slices.Contains(Kinds(), c.Kind) || !filepath.IsAbs(c.Path) || len(c.Roots) == 0 {
 			return journal{}, fmt.Errorf("it is damaged: there is no store %q at %q", c.Kind, c.Path)
 		}
-		if c.Made != "" && !within(c.Made, c.Path) {
+		if c.Made != "" && !within(c.Made, c.Path) && filepath.Dir(c.Made) != c.Path {
 			return journal{}, fmt.Errorf("it is damaged: %q was not made for %q", c.Made, c.Path)
 		}
 		for _, r := range c.Roots {

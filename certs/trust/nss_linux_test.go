@@ -25,7 +25,7 @@ func TestNSSLockedDatabase(t *testing.T) {
 	const openFileLock = 37
 	must(t, syscall.FcntlFlock(file.Fd(), openFileLock, &lock))
 	r := byName(t, m.Install(t.Context(), root, KindNSS), oldName)
-	if !errors.Is(r.Err, ErrDatabase) || r.State != StateUnknown || r.Fix == "" {
+	if !errors.Is(r.Err, ErrLocked) || r.State != StateUnknown || r.Fix == "" {
 		t.Errorf("%+v", r)
 	}
 	must(t, file.Close())

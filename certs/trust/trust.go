@@ -121,7 +121,8 @@ type Status struct {
 	Since time.Time `json:"since,omitzero"` // when
 	Made  bool      `json:"made,omitempty"` // the store was not there before, and goes when the root does
 
-	entry bool // an entry with this root is there, trusted or not
+	entry   bool // an entry with this root is there, trusted or not
+	running bool // its browser is known to run now
 }
 
 // Result is one store after Install, Remove or Status. Err is nil when the
@@ -163,8 +164,12 @@ type maker interface {
 	unmake(ctx context.Context, top string) error
 }
 
-// restartNote is true of a changed store that a browser reads.
-func restartNote(browser string) string {
+// restartNote is true of a changed store that a browser reads. running says that
+// it is known to run now.
+func restartNote(browser string, running bool) string {
+	if running {
+		return browser + " is running: restart it, and it sees the change."
+	}
 	return "Restart " + browser + " if running: the change is seen at the next start."
 }
 
@@ -293,7 +298,7 @@ func (r *Result) settle(after, before Status) {
 	r.Status = after
 	r.Changed = after.State != before.State || after.entry != before.entry
 	if r.Changed && r.Browser != "" {
-		r.Note = restartNote(r.Browser)
+		r.Note = restartNote(r.Browser, r.running)
 	}
 	var f *Fault
 	if errors.As(r.Err, &f) && f.Fix != "" {
@@ -320,6 +325,7 @@ func (m Machine) each(kinds []string, do func(Store) Result) []Result {
 // and the kinds that no store has.
 func (m Machine) selected(kinds []string) (stores []Store, missing []string) {
 	missing = slices.Clone(kinds)
+	m.asked = kinds
 	for _, s := range m.Stores() {
 		missing = slices.DeleteFunc(missing, func(kind string) bool { return kind == s.Kind() })
 		if len(kinds) == 0 || slices.Contains(kinds, s.Kind()) {
