@@ -189,7 +189,7 @@ func (s javaStore) rewrite(ctx context.Context, want []javaEntry, edit func(file
 	if err != nil {
 		return fmt.Errorf("changing %s: %w", s.file, err)
 	}
-	copied, err := s.copy(original)
+	copied, err := writeBeside(s.file, javaCopies, original)
 	if err != nil {
 		fix := "make room or give write access in " + quote(s.m.OS, filepath.Dir(s.file))
 		if errors.Is(err, fs.ErrPermission) || isReadOnly(err) {
@@ -214,17 +214,18 @@ func (s javaStore) rewrite(ctx context.Context, want []javaEntry, edit func(file
 	return moveInto(copied, s.file)
 }
 
-// copy writes a copy of the keystore into its folder, with its mode and owner.
-func (s javaStore) copy(original []byte) (path string, err error) {
-	info, err := os.Stat(s.file)
+// writeBeside writes data into a new file in the folder of another, with the
+// mode and the owner of that.
+func writeBeside(other, pattern string, data []byte) (path string, err error) {
+	info, err := os.Stat(other)
 	if err != nil {
 		return "", err
 	}
-	file, err := os.CreateTemp(filepath.Dir(s.file), javaCopies)
+	file, err := os.CreateTemp(filepath.Dir(other), pattern)
 	if err != nil {
 		return "", err
 	}
-	_, err = file.Write(original)
+	_, err = file.Write(data)
 	if err := errors.Join(err, giveLike(file, info), file.Chmod(info.Mode().Perm()), file.Close()); err != nil {
 		_ = os.Remove(file.Name())
 		return "", err

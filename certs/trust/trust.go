@@ -37,6 +37,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -288,6 +289,9 @@ func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Re
 	}
 	if r.settle(after, before); r.Err == nil { // what Status says of the store is about adding the root
 		r.State, r.Reason, r.Fix = StateAbsent, reasonAbsent, ""
+		if p, ok := s.(policyStore); ok && r.Changed {
+			r.Note = strings.TrimSpace(r.Note + " " + p.removedNote())
+		}
 	}
 	return r
 }
@@ -345,14 +349,12 @@ func noSuchStore(kind string) error {
 func Trusted(results []Result) bool {
 	stores, policies := make(map[string]bool), make(map[string]bool)
 	for _, r := range results {
-		trusts := r.State == StateTrusted
-		switch {
-		case r.Browser == "" || r.State == StateUnused:
-		case r.Kind == KindPolicy:
-			policies[r.Browser] = trusts
-		default:
-			others, seen := stores[r.Browser]
-			stores[r.Browser] = trusts && (others || !seen)
+		all := stores
+		if r.Kind == KindPolicy {
+			all = policies
+		}
+		if others, seen := all[r.Browser]; r.Browser != "" && r.State != StateUnused {
+			all[r.Browser] = r.State == StateTrusted && (others || !seen)
 		}
 	}
 	for browser, trusts := range stores {
