@@ -19,7 +19,7 @@ import (
 
 // ErrDeclined is why a store stayed as it was: macOS or Windows asked in a window
 // of its own, and nobody there agreed.
-var ErrDeclined = errors.New("it was declined in the window that asked")
+var ErrDeclined = errors.New("it was declined")
 
 // promptTimeout bounds a command that opens a window and waits for a person.
 const promptTimeout = 3 * time.Minute

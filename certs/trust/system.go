@@ -128,7 +128,7 @@ func (s systemStore) Status(ctx context.Context, root *x509.Certificate) Status 
 	if st.Stale = others(roots, root); err != nil {
 		return unreadable(st, err)
 	}
-	if bundled {
+	if bundled && (anchored || s.m.UID != 0 || l.otherFile(root) != "") {
 		st.State = StateTrusted
 		return st
 	}
@@ -136,7 +136,10 @@ func (s systemStore) Status(ctx context.Context, root *x509.Certificate) Status 
 		return unreadable(st, err)
 	}
 	st.State, st.Reason = StateAbsent, reasonAbsent
-	if anchored {
+	switch {
+	case bundled: // a removal that did not come to its end; root can end or undo it
+		st.Reason = fmt.Sprintf("programs trust the root until the next %s, because it is not in %s", l.tool, l.anchors)
+	case anchored:
 		st.Reason = fmt.Sprintf("the root is in %s, but not in the bundle that programs read", l.anchors)
 	}
 	if st.NeedsRoot {
@@ -206,10 +209,15 @@ func (l layout) otherFile(root *x509.Certificate) string {
 }
 
 func (s systemStore) uninstall(ctx context.Context, l layout, root *x509.Certificate) error {
-	if err := s.update(ctx, l, root, false); err != nil {
+	err := s.update(ctx, l, root, false)
+	if err != nil && exists(l.anchor(root)) {
 		return err
 	}
-	return s.clean(ctx, l, root)
+	// Also when the tool failed: it may have made links to a file that is gone now.
+	if cleanErr := s.clean(ctx, l, root); err == nil {
+		err = cleanErr
+	}
+	return err
 }
 
 // bundleHas reports whether a PEM bundle holds exactly root.

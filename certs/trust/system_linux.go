@@ -47,13 +47,19 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 	defer unlock()
 	truststore.SystemTrustFilename = filepath.Join(l.anchors, "%s"+l.ext)
 	truststore.SystemTrustCommand = append([]string{"timeout", fmt.Sprint(toolTimeout.Seconds()), tool}, l.args...)
+	change := truststore.Uninstall
 	if add {
-		err = truststore.Install(root, truststore.WithPrefix(anchorPrefix(root)))
-		if err == nil { // readable also when our umask is strict: it is a public certificate
-			err = os.Chmod(l.anchor(root), 0o644)
-		}
-	} else {
-		err = truststore.Uninstall(root, truststore.WithPrefix(anchorPrefix(root)))
+		change = truststore.Install
+	}
+	// Debian's tool appends to the bundle that one which was killed left half-made,
+	// and moves that into place. The next run makes it anew.
+	halfMade := exists(l.bundle + ".new")
+	err = change(root, truststore.WithPrefix(anchorPrefix(root)))
+	if err == nil && halfMade {
+		err = change(root, truststore.WithPrefix(anchorPrefix(root)))
+	}
+	if err == nil && add { // readable also when our umask is strict: it is a public certificate
+		err = os.Chmod(l.anchor(root), 0o644)
 	}
 	var failed *truststore.CmdError
 	if errors.As(err, &failed) {
@@ -79,8 +85,9 @@ func (s systemStore) clean(ctx context.Context, l layout, root *x509.Certificate
 	if target, err := os.Readlink(link); err != nil || target != anchor {
 		return nil
 	}
-	if err := os.Remove(link); err != nil {
-		return fmt.Errorf("removing the link to the root: %w", err)
+	// The link goes last: as long as it is there, clean can be run again.
+	if err := s.tellHooks(ctx, l, link); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(l.links)
 	if err != nil {
@@ -95,7 +102,10 @@ func (s systemStore) clean(ctx context.Context, l layout, root *x509.Certificate
 			return fmt.Errorf("removing the links to the root: %w", err)
 		}
 	}
-	return s.tellHooks(ctx, l, link)
+	if err := os.Remove(link); err != nil {
+		return fmt.Errorf("removing the link to the root: %w", err)
+	}
+	return nil
 }
 
 // removeHashLink deletes DIR/hash.n and moves hash.n+1 and so on down by one.
@@ -140,7 +150,8 @@ func (s systemStore) tellHooks(ctx context.Context, l layout, link string) error
 			continue
 		}
 		if _, _, err := m.output(ctx, "sh", "-c", `echo "-$1" | "$2"`, "sh", link, hook); err != nil {
-			failed = append(failed, fmt.Errorf("telling the stores of %s that the root is gone: %w", hook, err))
+			failed = append(failed, fault("repair "+quote(s.m.OS, hook)+", and run the same command again",
+				"telling the stores of %s that the root is gone: %w", hook, err))
 		}
 	}
 	return errors.Join(failed...)

@@ -29,6 +29,7 @@ func TestSystemStore(t *testing.T) {
 		enterOverlay(t)
 		t.Run("two roots come and go", systemStoreRoundTrip)
 		t.Run("truth", systemStoreTruth)
+		t.Run("disk full", systemStoreDiskFull)
 		return
 	}
 	if os.Geteuid() != 0 {

@@ -204,7 +204,7 @@ func (s windowsStore) outcome(what string, root *x509.Certificate, code uint32, 
 		return fault("run the same command again, and answer the window with Yes", "%s: Windows asked in a window: %w", what, err)
 	case code == hresultCancelled:
 		return fault("run the same command again, and answer the window with Yes; over SSH, or as a service, Windows cannot ask: run it on the computer's own screen",
-			"%s: Windows asked in a window, and the answer was no: %w", what, ErrDeclined)
+			"%s: Windows asked in a window: %w", what, ErrDeclined)
 	case code == hresultAccessDenied && strings.HasPrefix(what, "removing"):
 		return fault("if the root was added for every user: open a terminal as administrator, and run certutil -delstore Root "+thumbprint(root),
 			"%s: Windows denied the access: %w", what, ErrReadOnly)

@@ -67,9 +67,9 @@ func TestWindowsRefused(t *testing.T) {
 		want          error
 		said          string
 	}{
-		{says: "certutil.exe/cancelled", want: ErrDeclined, said: "the answer was no"},
-		{says: "certutil.exe/cancelled", korean: true, want: ErrDeclined, said: "the answer was no"},
-		{says: "powershell.exe/cancelled", missing: "certutil.exe", want: ErrDeclined, said: "the answer was no"},
+		{says: "certutil.exe/cancelled", want: ErrDeclined, said: "it was declined"},
+		{says: "certutil.exe/cancelled", korean: true, want: ErrDeclined, said: "it was declined"},
+		{says: "powershell.exe/cancelled", missing: "certutil.exe", want: ErrDeclined, said: "it was declined"},
 		{says: "certutil.exe/denied", want: ErrReadOnly, said: "denied"},
 		{says: "certutil.exe/file-not-found", said: "0x80070002"},
 		{says: "powershell.exe/constrained", missing: "certutil.exe", said: "exit status 1"},
