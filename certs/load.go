@@ -22,7 +22,31 @@ import (
 const maxStoreFile = 64 << 10
 
 // open loads and checks the store in dir.
-func open(dir string, now func() time.Time) (*Authority, error) {
+func open(dir string, now func() time.Time) (a *Authority, err error) {
+	err = steadily(dir, func() error {
+		a, err = load(dir, now)
+		return err
+	})
+	return a, err
+}
+
+// steadily calls read, and again if it failed while another process put a new
+// store in the place of the one in dir: it may have met files of both, or none.
+// What was read without a fault is of one store, since the parts prove that they
+// belong together.
+func steadily(dir string, read func() error) error {
+	const tries = 20 // in a row, each with another folder: more than any person replaces
+	for try := 1; ; try++ {
+		before, _ := os.Stat(dir)
+		err := read()
+		after, _ := os.Stat(dir)
+		if err == nil || try == tries || before == nil && after == nil || os.SameFile(before, after) {
+			return err
+		}
+	}
+}
+
+func load(dir string, now func() time.Time) (*Authority, error) {
 	if err := checkFolder(dir, true); err != nil {
 		return nil, err
 	}

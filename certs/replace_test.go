@@ -224,6 +224,42 @@ func TestReplaceInProcesses(t *testing.T) {
 	}
 }
 
+// TestReadWhileReplaced: whoever reads the store meanwhile finds one authority or
+// none, and never a damaged one.
+func TestReadWhileReplaced(t *testing.T) {
+	dir, old := newStore(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			a, err := Replace(dir, old, Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			old = a.Root()
+		}
+	}()
+	reads := 0
+	for running := true; running; reads++ {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		_, err := Open(dir)
+		_, rootErr := OpenRoot(dir)
+		for _, err := range []error{err, rootErr} {
+			if err != nil && !errors.Is(err, ErrNoAuthority) {
+				t.Errorf("a reader met %v", err)
+			}
+		}
+	}
+	if reads < 100 {
+		t.Errorf("only %d reads, which shows nothing", reads)
+	}
+}
+
 // TestReplaceStepByStep stops after each step, as a process does that is killed.
 func TestReplaceStepByStep(t *testing.T) {
 	for steps := range 4 {

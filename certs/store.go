@@ -79,13 +79,16 @@ func Open(dir string) (*Authority, error) { return open(dir, time.Now) }
 // damaged, expired or readable by others, and may belong to another user, as for
 // a command that runs with sudo. The error wraps [ErrNoAuthority] if the folder
 // is missing or empty, and is a *StoreError otherwise.
-func OpenRoot(dir string) (*x509.Certificate, error) {
-	if err := checkFolder(dir, false); err != nil {
-		return nil, err
-	}
-	s := &storeReader{dir: dir}
-	root := s.root()
-	return root, s.err
+func OpenRoot(dir string) (root *x509.Certificate, err error) {
+	err = steadily(dir, func() error {
+		if err := checkFolder(dir, false); err != nil {
+			return err
+		}
+		s := &storeReader{dir: dir}
+		root = s.root()
+		return s.err
+	})
+	return root, err
 }
 
 func openOrCreate(dir string, opts Options, now func() time.Time) (*Authority, bool, error) {
