@@ -56,6 +56,9 @@ type layout struct {
 	hooks   string // programs the tool tells of a removed root, or ""
 }
 
+// command is the tool with its arguments, as a person runs it.
+func (l layout) command() string { return strings.Join(append([]string{l.tool}, l.args...), " ") }
+
 // layouts are the distributions' documented stores, in the order smallstep/truststore
 // looks for them: update-ca-trust(8) of Fedora, update-ca-certificates(8)
 // of Debian (also Alpine), the same of SUSE, update-ca-trust(8) of Arch. On SUSE
@@ -190,7 +193,7 @@ func (s systemStore) Remove(ctx context.Context, root *x509.Certificate) error {
 		return err
 	}
 	if other := l.otherFile(root); other != "" {
-		return fault(fmt.Sprintf("sudo rm %s && sudo %s", quote(s.m.OS, other), strings.Join(append([]string{l.tool}, l.args...), " ")),
+		return fault(fmt.Sprintf("sudo rm %s && sudo %s", quote(s.m.OS, other), l.command()),
 			"removing the root from the system store: %w: somebody also installed it as %s", ErrNotVerified, other)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -306,116 +304,4 @@ func beKilled(t *testing.T, dir string) {
 		m.Remove(t.Context(), root, KindSystem)
 	}
 	t.Fatal("it lived")
-}
-
-// TestDeletedByHand is about people who delete the file and leave the rest.
-func TestDeletedByHand(t *testing.T) {
-	for _, then := range []string{"nothing", "the tool", "rehash"} {
-		m, root, ctx := distribution(t, layouts()[1]), newRoot(t).cert, t.Context()
-		l, err := systemStore{m}.layout()
-		must(t, err)
-		heard := filepath.Join(t.TempDir(), "heard")
-		must(t, os.WriteFile(filepath.Join(l.hooks, "hook"), []byte("#!/bin/sh\ncat >>"+heard+"\n"), 0o755))
-		before := contents(t, m.Root)
-		must(t, only(t, m.Install(ctx, root, KindSystem)).Err)
-		must(t, os.Remove(l.anchor(root)))
-		tool, err := m.LookPath("update-ca-certificates")
-		must(t, err)
-		switch then {
-		case "the tool":
-			must(t, exec.CommandContext(ctx, tool).Run())
-			if r := only(t, m.Status(ctx, root, KindSystem)); r.State != StateAbsent || r.entry {
-				t.Errorf("only links are left, which trust nothing: %+v", r)
-			}
-		case "rehash": // only the hash links are anew, and the bundle
-			bundle, err := os.ReadFile(l.bundle)
-			must(t, err)
-			must(t, os.WriteFile(l.bundle, bytes.Replace(bundle, pemBytes(root), nil, 1), 0o644))
-			_ = exec.CommandContext(ctx, "openssl", "rehash", l.links).Run() // it fails at the dangling link
-		}
-		if maps := contents(t, m.Root); then != "nothing" && len(maps) == len(before) {
-			t.Fatal("nothing is left to be cleaned")
-		}
-		roots, err := m.Roots(ctx, KindSystem)
-		must(t, err)
-		checkRoots(t, roots, root) // by the journal
-		if r := only(t, m.Remove(ctx, root, KindSystem)); r.Err != nil || r.State != StateAbsent {
-			t.Errorf("%s: %+v", then, r)
-		}
-		same(t, before, contents(t, m.Root))
-		told, err := os.ReadFile(heard)
-		must(t, err)
-		link := filepath.Join(l.links, strings.TrimSuffix(filepath.Base(l.anchor(root)), ".crt")+".pem")
-		if !slices.Contains(strings.Split(string(told), "\n"), "-"+link) {
-			t.Errorf("%s: the hook heard %q", then, told)
-		}
-	}
-}
-
-// TestHookFails: what a hook keeps is its own affair, until it must be told that
-// a root is gone.
-func TestHookFails(t *testing.T) {
-	m, root, ctx := distribution(t, layouts()[1]), newRoot(t).cert, t.Context()
-	l, err := systemStore{m}.layout()
-	must(t, err)
-	before := contents(t, m.Root)
-	hook := filepath.Join(l.hooks, "hook")
-	must(t, os.WriteFile(hook, []byte("#!/bin/sh\necho no keystore >&2\nexit 1\n"), 0o755))
-	if r := only(t, m.Install(ctx, root, KindSystem)); r.Err != nil || r.State != StateTrusted {
-		t.Errorf("Install: %+v", r)
-	}
-	for range 2 { // as often as it fails
-		r := only(t, m.Remove(ctx, root, KindSystem))
-		if r.Err == nil || !strings.Contains(r.Err.Error(), "no keystore") || r.State == StateTrusted {
-			t.Errorf("Remove: %+v", r)
-		}
-		wellSaid(t, r.Err)
-	}
-	must(t, os.WriteFile(hook, []byte("#!/bin/sh\n"), 0o755))
-	if r := only(t, m.Remove(ctx, root, KindSystem)); r.Err != nil {
-		t.Errorf("with the hook repaired: %+v", r)
-	}
-	must(t, os.Remove(hook))
-	same(t, before, contents(t, m.Root))
-}
-
-// systemStoreDiskFull runs in the namespace of TestSystemStore.
-func systemStoreDiskFull(t *testing.T) {
-	m, ctx := distribution(t, layouts()[1]), t.Context()
-	l, err := systemStore{m}.layout()
-	must(t, err)
-	for _, full := range []string{l.links, l.anchors} {
-		t.Run(filepath.Base(full), func(t *testing.T) {
-			root := newRoot(t).cert
-			must(t, syscall.Mount("tmpfs", full, "tmpfs", 0, "size=64k,mode=755"))
-			defer func() { must(t, syscall.Unmount(full, 0)) }()
-			tool, err := m.LookPath("update-ca-certificates")
-			must(t, err)
-			must(t, exec.CommandContext(ctx, tool).Run())
-			before := contents(t, m.Root)
-			filler := filepath.Join(full, "filler")
-			fillUp := func() { _ = os.WriteFile(filler, make([]byte, 1<<20), 0o600) }
-			fillUp()
-			r := only(t, m.Install(ctx, root, KindSystem))
-			if r.Err == nil || r.State == StateTrusted || r.entry {
-				t.Errorf("Install on a full disk: %+v", r)
-			}
-			t.Log(r.Err)
-			must(t, os.Remove(filler))
-			same(t, before, contents(t, m.Root))
-
-			must(t, only(t, m.Install(ctx, root, KindSystem)).Err)
-			if full == l.links {
-				fillUp()
-				if r := only(t, m.Remove(ctx, root, KindSystem)); r.Err == nil || !r.entry {
-					t.Errorf("Remove on a full disk: %+v", r)
-				}
-				must(t, os.Remove(filler))
-			}
-			if r := only(t, m.Remove(ctx, root, KindSystem)); r.Err != nil || r.State != StateAbsent {
-				t.Errorf("Remove: %+v", r)
-			}
-			same(t, before, contents(t, m.Root))
-		})
-	}
 }

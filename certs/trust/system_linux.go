@@ -63,12 +63,39 @@ func (s systemStore) update(ctx context.Context, l layout, root *x509.Certificat
 	}
 	var failed *truststore.CmdError
 	if errors.As(err, &failed) {
-		return fmt.Errorf("changing the system store: %w: %s", err, oneLine(string(failed.Out())))
+		return failure(l, failed)
 	}
 	if err != nil {
 		return fmt.Errorf("changing the system store: %w", err)
 	}
 	return nil
+}
+
+// failure says which program failed, and why.
+func failure(l layout, failed *truststore.CmdError) error {
+	const stoppedByTimeout = 124 // timeout(1)
+	program, err := filepath.Base(failed.Cmd().Path), failed.Err()
+	if program == "timeout" || program == "sudo" {
+		program = l.tool
+	}
+	if code, _ := exitCode(err); code == stoppedByTimeout {
+		err = fmt.Errorf("%w: it was stopped after %s", ErrTimeout, toolTimeout)
+	}
+	if said := oneLine(withoutPEM(string(failed.Out()))); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return fault("find out more with: sudo "+l.command()+"; repair it, and run the same command again",
+		"changing the system store: running %s: %w", program, err)
+}
+
+// withoutPEM leaves out the certificate that tee(1) repeats.
+func withoutPEM(said string) string {
+	before, rest, found := strings.Cut(said, "-----BEGIN")
+	if !found {
+		return said
+	}
+	_, after, _ := strings.Cut(rest, "-----END CERTIFICATE-----")
+	return before + after
 }
 
 // clean undoes what Debian's update-ca-certificates leaves behind when a root's
