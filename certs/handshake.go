@@ -16,7 +16,8 @@ const maxLeaves = 256
 // GetCertificate is for [tls.Config.GetCertificate]. It returns a certificate
 // for the server name the client asks for, or for the local address of the
 // connection if it names none, as is the case when the link holds an IP address
-// (RFC 6066 §3 allows no addresses there).
+// (RFC 6066 §3 allows no addresses there). On a loopback address the certificate
+// is for localhost, too: Java names no server whose name has no dot.
 //
 // For a name outside the constraints it returns (nil, nil). If the
 // configuration has no other certificates, crypto/tls then ends the handshake
@@ -27,9 +28,11 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	if !ok || a.constraints.check(s) != nil {
 		return nil, nil
 	}
-	return a.leaves.get(s.String(), a.now(), func() (*tls.Certificate, error) {
-		return a.Issue([]string{s.String()})
-	})
+	names := []string{s.String()}
+	if s.ip.IsLoopback() {
+		names = append(names, "localhost")
+	}
+	return a.leaves.get(s.String(), a.now(), func() (*tls.Certificate, error) { return a.Issue(names) })
 }
 
 // requested returns the name a client wants to reach, and false if there is
