@@ -179,9 +179,24 @@ const reasonAbsent = "the root is not in it"
 // Status reads every store of the given kinds, all kinds when none is given.
 func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
 	j, err := m.readJournal()
-	return withFault(err, m.each(kinds, func(s Store) Result {
+	return withFault(err, served(kinds, m.each(kinds, func(s Store) Result {
 		return Result{Store: s.Name(), Kind: s.Kind(), Status: j.status(ctx, s, root)}
-	}))
+	})))
+}
+
+// served passes over the databases that cannot be used for want of certutil when
+// the policy file of the browser makes up for them, unless they were asked for.
+func served(kinds []string, results []Result) []Result {
+	for i, r := range results {
+		policy := func(p Result) bool {
+			return p.Kind == KindPolicy && p.Browser == r.Browser && p.State == StateTrusted
+		}
+		if len(kinds) == 0 && r.Browser != "" && r.State == StateUnavailable && slices.ContainsFunc(results, policy) {
+			results[i].State, results[i].Reason = StateUnused, "certutil is not installed, and the policy file of "+r.Browser+" makes up for it"
+			results[i].Skipped, results[i].Err, results[i].Fix = true, nil, ""
+		}
+	}
+	return results
 }
 
 // BrowserStatus is Status for the question whether browsers trust root: it leaves
@@ -225,7 +240,7 @@ func (j journal) status(ctx context.Context, s Store, root *x509.Certificate) St
 // Without kinds every store is tried, and one that needs root is left alone
 // (Skipped) when we are not root; asked for by its kind, that is an error.
 func (m Machine) Install(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	return m.each(kinds, func(s Store) Result { return m.install(ctx, s, root, len(kinds) > 0) })
+	return served(kinds, m.each(kinds, func(s Store) Result { return m.install(ctx, s, root, len(kinds) > 0) }))
 }
 
 func (m Machine) install(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
