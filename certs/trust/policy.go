@@ -213,17 +213,16 @@ func (s policyStore) Status(_ context.Context, root *x509.Certificate) Status {
 // conflict is the fault of another policy file, which ours would hide, or hides
 // ours.
 func (s policyStore) conflict() error {
-	const what = "changing the policies of %s: %s has policies that it would no longer read: %w"
 	for _, path := range s.others() {
 		raw, err := os.ReadFile(path) // a file that only root can read, the browser cannot read either
 		switch {
 		case err != nil || s.beside && exists(s.file):
 		case s.beside:
 			return fault(fmt.Sprintf("sudo install -D -m 0644 %s %s", quote(s.m.OS, path), quote(s.m.OS, s.file)),
-				what, s.browser, path, ErrUnsupported)
+				"changing the policies of Firefox: it would no longer read those in %s: %w", path, ErrUnsupported)
 		case strings.Contains(string(raw), `"`+s.keys[0]+`"`): // also in a file that only Chromium understands
 			return fault("rtcdev certs export --format der | base64 -w 0, and add that to the list "+s.keys[0]+" in "+path,
-				what, s.browser, path, ErrUnsupported)
+				"changing the policies of %s: %s has a list of certificates, too, and only one of two is read: %w", s.browser, path, ErrUnsupported)
 		}
 	}
 	return nil

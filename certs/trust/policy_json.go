@@ -64,7 +64,7 @@ func locate(raw []byte, keys []string) ([]part, error) {
 	for i, key := range keys {
 		at := path[i].start
 		if raw[at] != '{' {
-			return nil, fmt.Errorf("%s is not an object", nameOf(keys[:i]))
+			return nil, fmt.Errorf("there is no object for %s", strings.Join(keys[:i+1], "."))
 		}
 		members, err := parts(raw, at)
 		if err != nil {
@@ -78,16 +78,9 @@ func locate(raw []byte, keys []string) ([]part, error) {
 		path = append(path, members[k])
 	}
 	if len(keys) > 0 && raw[path[len(keys)].start] != '[' {
-		return nil, fmt.Errorf("%s is not a list", nameOf(keys))
+		return nil, fmt.Errorf("%s is not a list", strings.Join(keys, "."))
 	}
 	return path, nil
-}
-
-func nameOf(keys []string) string {
-	if len(keys) == 0 {
-		return "the whole"
-	}
-	return strings.Join(keys, ".")
 }
 
 // jsonList returns the strings in the list; none when there is no list, or no file.
@@ -195,10 +188,10 @@ func cut(raw []byte, of part, chosen func(part) bool) ([]byte, error) {
 	}
 	from, to := all[i].from, all[i].end
 	switch {
-	case i < len(all)-1:
-		to = all[i+1].from
 	case i > 0:
 		from = all[i-1].end
+	case len(all) > 1:
+		to = all[1].from
 	}
 	return slices.Delete(slices.Clone(raw), from, to), nil
 }
