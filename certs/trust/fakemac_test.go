@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeMac is a Mac as security(1) shows it. Its words come from testdata.
@@ -23,12 +24,13 @@ type fakeMac struct {
 	hangs     map[string]bool
 	root      *x509.Certificate // whom the answers are about
 	ran       []string
+	limits    map[string]time.Duration // how long each command could have taken
 }
 
 func newMac(t *testing.T, uid int, root *x509.Certificate) (*fakeMac, Machine) {
 	t.Helper()
 	f := &fakeMac{t: t, uid: uid, root: root, keychains: map[string][]*x509.Certificate{}, set: map[bool]map[string]string{false: {}, true: {}},
-		says: map[string]string{}, lies: map[string]bool{}, hangs: map[string]bool{}}
+		says: map[string]string{}, lies: map[string]bool{}, hangs: map[string]bool{}, limits: map[string]time.Duration{}}
 	m := testMachine(t)
 	m.OS, m.UID, m.Run, m.Journal = "darwin", uid, f.run, t.TempDir()
 	m.LookPath = func(program string) (string, error) {
@@ -50,6 +52,7 @@ func (f *fakeMac) run(ctx context.Context, program string, args ...string) ([]by
 	}
 	command, last := args[0], args[len(args)-1]
 	f.ran = append(f.ran, strings.Join(args, " "))
+	f.limits[command] = remaining(ctx)
 	if f.hangs[command] {
 		return hang(ctx)
 	}

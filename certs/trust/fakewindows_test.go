@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeWindows is Windows as its programs show it, to a Windows program or to one
@@ -28,11 +29,12 @@ type fakeWindows struct {
 	korean     bool
 	root       *x509.Certificate // whom the answers are about
 	ran        []string
+	limits     map[string]time.Duration // how long each program could have taken, by its arguments
 }
 
 func newWindows(t *testing.T, wsl bool, root *x509.Certificate) (*fakeWindows, Machine) {
 	t.Helper()
-	f := &fakeWindows{t: t, wsl: wsl, root: root, missing: map[string]bool{}, says: map[string]string{}, hangs: map[string]bool{},
+	f := &fakeWindows{t: t, wsl: wsl, root: root, missing: map[string]bool{}, says: map[string]string{}, hangs: map[string]bool{}, limits: map[string]time.Duration{},
 		encode: func(s string) []byte { return []byte(s) }}
 	m := testMachine(t)
 	m.Run, m.Journal, m.WSL, m.UID, m.OS = f.run, t.TempDir(), wsl, -1, "windows"
@@ -54,6 +56,7 @@ func base(program string) string { return filepath.Base(strings.ReplaceAll(progr
 func (f *fakeWindows) run(ctx context.Context, program string, args ...string) ([]byte, []byte, error) {
 	name := base(program)
 	f.ran = append(f.ran, name+" "+strings.Join(args, " "))
+	f.limits[f.ran[len(f.ran)-1]] = remaining(ctx)
 	for _, arg := range args {
 		if strings.ContainsRune(arg, '"') {
 			f.t.Errorf("a double quote does not pass through every kind of quoting: %q", arg)

@@ -323,3 +323,19 @@ func TestKeychainMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestKeychainWaitsForThePerson, and not for a command that asks nobody.
+func TestKeychainWaitsForThePerson(t *testing.T) {
+	root := newOwnRoot(t, "desk")
+	f, m := newMac(t, 501, root)
+	must(t, byName(t, m.Install(t.Context(), root, KindSystem), "login keychain").Err)
+	must(t, byName(t, m.Remove(t.Context(), root, KindSystem), "login keychain").Err)
+	for command, want := range map[string]time.Duration{
+		"add-trusted-cert": promptTimeout, "remove-trusted-cert": promptTimeout, "delete-certificate": promptTimeout,
+		"find-certificate": commandTimeout, "trust-settings-export": commandTimeout,
+	} {
+		if got := f.limits[command]; got != want {
+			t.Errorf("%s may take %s, want %s", command, got, want)
+		}
+	}
+}

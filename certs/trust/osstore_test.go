@@ -85,6 +85,15 @@ func hang(ctx context.Context) ([]byte, []byte, error) {
 	return nil, nil, ctx.Err()
 }
 
+// remaining is how long a program may take, rounded.
+func remaining(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return time.Until(deadline).Round(10 * time.Second)
+}
+
 // wellSaid checks that a fault has what failed and the next step, as a person reads them.
 func wellSaid(t *testing.T, err error) {
 	t.Helper()
@@ -163,8 +172,7 @@ func TestMadeByUs(t *testing.T) {
 	}
 }
 
-// TestRootFileIsReadableByOthers also under the strictest umask, which the tests
-// of the system store set.
+// TestRootFileIsReadableByOthers also runs under a strict umask, on Linux.
 func TestRootFileIsReadableByOthers(t *testing.T) {
 	root := newOwnRoot(t, "desk")
 	path, remove, err := rootFile(root)

@@ -138,3 +138,9 @@ func TestToolIsStopped(t *testing.T) {
 	}
 	wellSaid(t, r.Err)
 }
+
+// TestRootFileUnderAStrictUmask is about the file that other programs are given.
+func TestRootFileUnderAStrictUmask(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	TestRootFileIsReadableByOthers(t)
+}

@@ -48,7 +48,8 @@ func TestTrustSettingsInAnUnknownForm(t *testing.T) {
 		"no value":        `<plist><dict><key>a</key></dict></plist>`,
 		"no key":          `<plist><dict><string>a</string></dict></plist>`,
 		"no base64":       `<plist><data>!</data></plist>`,
-		"too deep":        "<plist>" + strings.Repeat("<array>", 1000),
+		"too deep": `<plist><dict><key>trustVersion</key><integer>1</integer><key>trustList</key><dict/><key>x</key>` +
+			strings.Repeat("<array>", 1000) + strings.Repeat("</array>", 1000) + `</dict></plist>`,
 	} {
 		if settings, err := parseTrustSettings([]byte(data)); err == nil || settings != nil {
 			t.Errorf("%s: %v, %v", name, settings, err)

@@ -253,3 +253,26 @@ func TestWindowsFromWSL(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestWindowsWaitsForThePerson, and less long for what asks nobody.
+func TestWindowsWaitsForThePerson(t *testing.T) {
+	for _, missing := range []string{"", "certutil.exe"} {
+		root := newOwnRoot(t, "desk")
+		f, m := newWindows(t, false, root)
+		f.missing[missing] = true
+		must(t, m.Install(t.Context(), root, KindSystem)[0].Err)
+		must(t, m.Remove(t.Context(), root, KindSystem)[0].Err)
+		if len(f.changes()) != 2 {
+			t.Errorf("ran %v", f.changes())
+		}
+		for ran, limit := range f.limits {
+			want := readTimeout
+			if strings.Contains(ran, "store Root") || strings.Contains(ran, "X509Store") {
+				want = promptTimeout
+			}
+			if limit != want {
+				t.Errorf("%s may take %s, want %s", ran, limit, want)
+			}
+		}
+	}
+}
