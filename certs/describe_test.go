@@ -54,6 +54,16 @@ func TestDescribeUnconstrained(t *testing.T) {
 	}
 }
 
+// TestDescribeEnd: an intermediate that ends first ends the authority.
+func TestDescribeEnd(t *testing.T) {
+	dir, _ := newStore(t)
+	end := time.Now().Add(EndingSoon / 2).UTC().Truncate(time.Second)
+	otherChain(func(c *x509.Certificate) { c.NotAfter = end })(t, dir)
+	if d, err := Describe(dir); err != nil || !d.NotAfter.Equal(end) || !d.EndsSoon {
+		t.Errorf("it ends on %v, soon %v, error %v; want %v", d.NotAfter, d.EndsSoon, err, end)
+	}
+}
+
 // TestDescribeFaults: what can be read is told along with the fault.
 func TestDescribeFaults(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -40,10 +40,19 @@ func steadily(dir string, read func() error) error {
 		before, _ := os.Stat(dir)
 		err := read()
 		after, _ := os.Stat(dir)
-		if err == nil || try == tries || before == nil && after == nil || os.SameFile(before, after) {
+		if err == nil || try == tries || sameFolder(before, after) {
 			return err
 		}
 	}
+}
+
+// sameFolder reports whether a folder is still the one that it was, with what it
+// held; nil stands for none. Its number alone may be that of a deleted folder.
+func sameFolder(before, after fs.FileInfo) bool {
+	if before == nil || after == nil {
+		return before == nil && after == nil
+	}
+	return os.SameFile(before, after) && before.ModTime().Equal(after.ModTime())
 }
 
 func load(dir string, now func() time.Time) (*Authority, error) {
