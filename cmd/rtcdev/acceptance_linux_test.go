@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -36,7 +37,7 @@ func TestTrustAndBack(t *testing.T) {
 		need(t, tool[0], tool[1])
 	}
 	if os.Getenv(inNamespace) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestTrustAndBack$", "-test.v", "-test.timeout=15m")
+		cmd := exec.Command(os.Args[0], "-test.run="+flag.Lookup("test.run").Value.String(), "-test.v", "-test.timeout=15m")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 		cmd.Env = append(os.Environ(), inNamespace+"=1")
 		out, err := cmd.CombinedOutput()
@@ -48,11 +49,14 @@ func TestTrustAndBack(t *testing.T) {
 	}
 	enterOverlay(t)
 	for _, situation := range []situation{
-		{name: "a fresh account"},
-		{name: "both NSS databases", prepare: bothDatabases},
-		{name: "a profile with a master password", prepare: masterPassword, fails: "firefox .*locked-up.*password"},
-		{name: "certutil is missing", prepare: hideCertutil},
-		{name: "killed between journal and change", begin: killedHalfway},
+		{name: "a fresh account", clients: []string{"Chromium", "Firefox", "curl", "Java"}},
+		{name: "both NSS databases", stores: "nss,firefox", prepare: bothDatabases},
+		{name: "a profile with a master password", stores: "nss,firefox", prepare: masterPassword,
+			trusts: `firefox .*locked-up .*failed: .*protected by a password`},
+		// Firefox copies what its policy file names into its profile, from where
+		// only certutil takes it out.
+		{name: "certutil is missing", prepare: hideCertutil, untrusts: `firefox .*failed: .*certutil`, restore: showCertutil},
+		{name: "killed between journal and change", stores: "nss,firefox", begin: killedHalfway},
 	} {
 		t.Run(situation.name, situation.run)
 	}
@@ -89,17 +93,25 @@ func enterOverlay(t *testing.T) {
 // situation is an account that trust meets.
 type situation struct {
 	name    string
+	stores  string         // only these; empty for all
+	clients []string       // who visits the server; nil for the browsers
 	prepare func(*account) // makes the account what the name says
-	begin   func(*account) // is undone by untrust, too
-	fails   string         // which store trust fails to change, as a pattern of its line; empty for none
+	begin   func(*account) // is for untrust to take back
+
+	trusts   string         // the line of a store that trust cannot change; empty for none
+	untrusts string         // the same of untrust, after the browsers
+	restore  func(*account) // makes untrust work again then
 }
 
 func (s situation) run(t *testing.T) {
 	a := newAccount(t)
-	a.everyStore = true
+	a.everyStore, a.stores = true, s.stores
 	server := a.serve(a.emptyFolder("pages"), "--port", "0") // makes the authority
 	if s.prepare != nil {
 		s.prepare(a)
+	}
+	if s.clients == nil {
+		s.clients = []string{"Chromium", "Firefox"}
 	}
 	before := a.everything()
 	if s.begin != nil {
@@ -107,91 +119,104 @@ func (s situation) run(t *testing.T) {
 	}
 
 	// Without a browser in between, everything is what it was, to the byte.
-	a.trustEverywhere(s.fails)
+	a.certs(s.trusts, "trust", "--yes")
 	if changed := difference(before, a.everything()); len(changed) == 0 {
 		t.Fatal("trust changed nothing that this test can see: it would see nothing of untrust either")
 	}
-	a.run(a.home, "certs", "untrust")
-	if changed := difference(before, a.everything()); len(changed) > 0 {
-		t.Errorf("untrust left these changed: %q", changed)
+	a.certs("", "untrust")
+	for path, change := range difference(before, a.everything()) {
+		t.Errorf("untrust left %s changed: %.400s", path, change)
 	}
 
-	a.trustEverywhere(s.fails)
-	for client, load := range clients {
-		if page, err := load(a, server.ready.URL); err != nil || !strings.Contains(page, "rtcdev") {
-			t.Errorf("after trust, %s shows %q: %v", client, page, err)
+	a.certs(s.trusts, "trust", "--yes")
+	for _, name := range s.clients {
+		if page, err := clients()[name](a, server.ready.URL); err != nil || !strings.Contains(page, "Video call") {
+			t.Errorf("after trust, %s shows %.300q: %v", name, page, err)
 		}
 	}
-	a.run(a.home, "certs", "untrust")
-	for client, load := range clients {
-		if page, err := load(a, server.ready.URL); err == nil {
-			t.Errorf("after untrust, %s shows %q", client, page)
+	a.certs(s.untrusts, "untrust")
+	if s.restore != nil {
+		s.restore(a)
+		a.certs("", "untrust")
+	}
+	for _, name := range s.clients {
+		if page, err := clients()[name](a, server.ready.URL); err == nil {
+			t.Errorf("after untrust, %s shows %.300q", name, page)
 		}
 	}
-	// The browsers have written into their folders; the machine is what it was.
-	after := a.everything()
-	for path := range difference(before, after) {
+	a.checkClean(before)
+}
+
+// checkClean looks for what is left after the browsers have written into their
+// folders: the machine is what it was, and no database holds a root of ours.
+func (a *account) checkClean(before map[string]string) {
+	a.t.Helper()
+	for path := range difference(before, a.everything()) {
 		if !strings.HasPrefix(path, a.home) {
-			t.Errorf("after the browsers, untrust left %s changed", path)
+			a.t.Errorf("after the browsers, untrust left %s changed", path)
 		}
 	}
-	for db := range databases(a.home) {
+	for _, db := range databases(a.home) {
 		if list := a.output("certutil", "-L", "-d", "sql:"+db); strings.Contains(list, "rtcdev") {
-			t.Errorf("%s still has\n%s", db, list)
+			a.t.Errorf("%s still has\n%s", db, list)
 		}
 	}
 }
 
-// trustEverywhere runs `certs trust`, which fails with exit code 4 exactly when a
-// store is expected to.
-func (a *account) trustEverywhere(fails string) {
+// certs runs `rtcdev certs`, which ends with exit code 4 exactly when a store is
+// expected to fail.
+func (a *account) certs(fails string, args ...string) {
 	a.t.Helper()
-	cmd := a.command("rtcdev", "certs", "trust", "--yes")
+	cmd := a.command("rtcdev", append([]string{"certs"}, args...)...)
 	out, err := cmd.CombinedOutput()
-	a.t.Logf("rtcdev certs trust\n%s", out)
-	if code := cmd.ProcessState.ExitCode(); fails == "" && code != 0 || fails != "" && code != exitTrust {
-		a.t.Fatalf("trust ended with %v", err)
-	}
+	a.t.Logf("rtcdev certs %s\n%s", strings.Join(args, " "), out)
+	want := 0
 	if fails != "" {
-		if !regexp.MustCompile(fails).Match(out) {
-			a.t.Errorf("it does not say %s", fails)
-		}
+		want = exitTrust
+	}
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		a.t.Fatalf("it ended with %v, want exit code %d", err, want)
+	}
+	if !regexp.MustCompile(fails).Match(out) {
+		a.t.Errorf("it does not say %s", fails)
 	}
 }
 
 // clients load a page the way a person's program would, told nothing of the
 // authority.
-var clients = map[string]func(a *account, url string) (string, error){
-	"Chromium": func(a *account, url string) (string, error) {
-		p := a.startBrowser()
-		defer p.close()
-		if _, err := chromedp.Run(p.ctx, chromedp.Navigate(url)); err != nil {
-			return "", err
-		}
-		return chromedp.Run(p.ctx, chromedp.Title())
-	},
-	"Firefox": func(a *account, url string) (string, error) {
-		f := startFirefox(a.t, a.home, "", nil)
-		defer f.close()
-		if err := f.navigate(url); err != nil {
-			return "", err
-		}
-		return f.evaluate("document.title")
-	},
-	"curl": func(a *account, url string) (string, error) {
-		out, err := a.command("curl", "--silent", "--show-error", url).CombinedOutput()
-		return string(out), err
-	},
-	"Java": func(a *account, url string) (string, error) {
-		source := filepath.Join(a.tmp, "Load.java")
-		code := `class Load { public static void main(String[] a) throws Exception {
+func clients() map[string]func(a *account, url string) (string, error) {
+	return map[string]func(a *account, url string) (string, error){
+		"Chromium": func(a *account, url string) (string, error) {
+			p := a.startBrowser()
+			defer p.close()
+			if _, err := chromedp.Run(p.ctx, chromedp.Navigate(url)); err != nil {
+				return "", err
+			}
+			return chromedp.Run(p.ctx, chromedp.Title())
+		},
+		"Firefox": func(a *account, url string) (string, error) {
+			f := startFirefox(a.t, a.home, "", nil)
+			defer f.close()
+			if err := f.navigate(url); err != nil {
+				return "", err
+			}
+			return f.evaluate("document.title")
+		},
+		"curl": func(a *account, url string) (string, error) {
+			out, err := a.command("curl", "--silent", "--show-error", url).CombinedOutput()
+			return string(out), err
+		},
+		"Java": func(a *account, url string) (string, error) {
+			source := filepath.Join(a.tmp, "Load.java")
+			code := `class Load { public static void main(String[] a) throws Exception {
 			System.out.write(new java.net.URL(a[0]).openStream().readAllBytes()); System.out.flush(); } }`
-		if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
-			return "", err
-		}
-		out, err := a.command("java", source, url).CombinedOutput()
-		return string(out), err
-	},
+			if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
+				return "", err
+			}
+			out, err := a.command("java", source, url).CombinedOutput()
+			return string(out), err
+		},
+	}
 }
 
 // output runs another program and returns all that it says.
@@ -226,25 +251,35 @@ func bothDatabases(a *account) {
 	}
 }
 
-// masterPassword makes two profiles of Firefox, of which the one that it takes
-// by itself is open, and the other is protected.
+// masterPassword lets Firefox make its profile, and adds another one that is
+// protected.
 func masterPassword(a *account) {
-	firefox := filepath.Join(a.home, ".config", "mozilla", "firefox")
-	a.makeDatabase(filepath.Join(firefox, "open.default"), "--empty-password")
+	startFirefox(a.t, a.home, "", nil).close()
+	ini := a.output("find", a.home, "-name", "profiles.ini")
+	ini = strings.TrimSpace(ini)
+	profiles, err := os.ReadFile(ini)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write(ini, string(profiles)+"\n[Profile7]\nName=other\nIsRelative=1\nPath=locked-up\n")
 	password := filepath.Join(a.tmp, "password")
 	a.write(password, "correct horse\n")
-	a.makeDatabase(filepath.Join(firefox, "locked-up.other"), "-f", password)
-	a.write(filepath.Join(firefox, "profiles.ini"), "[Profile1]\nName=other\nIsRelative=1\nPath=locked-up.other\n\n"+
-		"[Profile0]\nName=default\nIsRelative=1\nPath=open.default\nDefault=1\n\n[General]\nStartWithLastProfile=1\nVersion=2\n")
+	a.makeDatabase(filepath.Join(filepath.Dir(ini), "locked-up"), "-f", password)
 }
 
-// hideCertutil takes certutil off PATH for the rest of the test.
+// hideCertutil takes certutil off PATH, until showCertutil.
 func hideCertutil(a *account) {
 	program := need(a.t, "certutil", "libnss3-tools")
 	if err := syscall.Mount("/dev/null", program, "", syscall.MS_BIND, ""); err != nil {
 		a.t.Fatal(err)
 	}
-	a.t.Cleanup(func() { _ = syscall.Unmount(program, 0) })
+	a.t.Cleanup(func() { _ = syscall.Unmount(program, 0) }) // fails when it has been shown
+}
+
+func showCertutil(a *account) {
+	if err := syscall.Unmount("/usr/bin/certutil", 0); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // killedHalfway kills trust when it is about to change the first database, which
@@ -262,8 +297,8 @@ func killedHalfway(a *account) {
 }
 
 // everything is a fingerprint of every file of the account and of the system's
-// stores, by path. A Java keystore is never written twice alike: its entries
-// count.
+// stores, by path. A Java keystore and an NSS database are never written twice alike: their
+// entries count.
 func (a *account) everything() map[string]string {
 	a.t.Helper()
 	found := make(map[string]string)
@@ -291,6 +326,10 @@ func (a *account) fingerprint(path string, d fs.DirEntry) string {
 	case d.Type()&fs.ModeSymlink != 0:
 		target, _ := os.Readlink(path)
 		return "link to " + target
+	case d.Name() == "cert9.db": // nor are these
+		return a.output("certutil", "-L", "-d", "sql:"+filepath.Dir(path))
+	case d.Name() == "key4.db":
+		return "keys"
 	case path == "/etc/ssl/certs/java/cacerts":
 		return a.output("keytool", "-list", "-keystore", path, "-storepass", "changeit")
 	case !d.Type().IsRegular():
@@ -315,11 +354,11 @@ func difference(before, after map[string]string) map[string]string {
 }
 
 // databases are the NSS databases below a home folder.
-func databases(home string) map[string]bool {
-	found := make(map[string]bool)
+func databases(home string) []string {
+	var found []string
 	_ = filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "cert9.db" {
-			found[filepath.Dir(path)] = true
+			found = append(found, filepath.Dir(path))
 		}
 		return nil
 	})

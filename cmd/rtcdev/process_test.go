@@ -30,7 +30,8 @@ type account struct {
 	home string
 	tmp  string // what a killed browser leaves behind goes away with it
 
-	everyStore bool // the system's too: for a test in a namespace of its own
+	everyStore bool   // the system's too: for a test in a namespace of its own
+	stores     string // of these, only those; empty for all
 }
 
 func newAccount(t *testing.T) *account {
@@ -54,6 +55,9 @@ func (a *account) env() []string {
 	env := []string{"HOME=" + a.home, "TMPDIR=" + a.tmp, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
 	if os.Geteuid() == 0 && !a.everyStore { // the system's store belongs to the machine that runs the tests
 		env = append(env, "RTCDEV_STORES=nss")
+	}
+	if a.stores != "" {
+		env = append(env, "RTCDEV_STORES="+a.stores)
 	}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
