@@ -3,13 +3,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,4 +211,68 @@ func TestServeTrustsOnlyWhenTold(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Without root's rights trust touches the person's own stores, and says of the
+// others who may; untrust leaves nothing behind.
+func TestTrustAsAPerson(t *testing.T) {
+	need(t, "certutil", "libnss3-tools")
+	a, program := newPerson(t)
+	certs := func(code int, args ...string) string {
+		t.Helper()
+		cmd := a.command(program, append([]string{"certs"}, args...)...)
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "RTCDEV_STORES=") })
+		asNobody(cmd)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != code {
+			t.Errorf("certs %q: %v, want exit code %d\n%s", args, err, code, out)
+		}
+		return string(out)
+	}
+	system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil {
+		t.Skip("only Debian's system store is looked at here")
+	}
+	before := files(t, a.home)
+	said := certs(0, "trust", "--yes")
+	for _, line := range []string{
+		`system .* absent: .*only root may change it\n +next: sudo RTCDEV_HOME=.* certs trust --stores system\n`,
+		`nss ~/\.pki/nssdb .* trusted now\n`,
+	} {
+		if !regexp.MustCompile(line).MatchString(said) {
+			t.Errorf("it does not say %s:\n%s", line, said)
+		}
+	}
+	if said := certs(exitTrust, "trust", "--yes", "--stores", "system"); !strings.Contains(said, "only root may change it") {
+		t.Errorf("asked for the system's store it says\n%s", said)
+	}
+	if now, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt"); err != nil || !bytes.Equal(now, system) {
+		t.Errorf("the system's bundle is another one: %v", err)
+	}
+	certs(0, "untrust")
+	left := slices.DeleteFunc(files(t, a.home), func(path string) bool {
+		return slices.Contains(before, path) || strings.HasPrefix(path, ".local")
+	})
+	if len(left) > 0 {
+		t.Errorf("untrust left %q", left)
+	}
+	if journal, err := filepath.Glob(filepath.Join(a.home, ".local/share/rtcdev/*journal*")); err != nil || journal != nil {
+		t.Errorf("untrust left the journal: %v, %v", journal, err)
+	}
+}
+
+// files lists what is below a folder.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if rel, relErr := filepath.Rel(dir, path); relErr == nil && path != dir {
+			found = append(found, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
