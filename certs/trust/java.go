@@ -135,6 +135,10 @@ func (s javaStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	}
 	defer unlock()
 	entries, err := s.list(ctx, s.file)
+	if errors.Is(err, ErrPassword) {
+		return fault("if the root is in it, take it out by hand, keytool will ask for the password: "+
+			s.command("-delete", "-alias", javaAlias(root)), "%w", err)
+	}
 	if err != nil {
 		return err
 	}

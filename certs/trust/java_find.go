@@ -32,8 +32,7 @@ func (m Machine) noJava(homes []string) error {
 	if len(homes) == 0 {
 		return fault(fix, "looking for Java in JAVA_HOME and PATH: %w", ErrToolMissing)
 	}
-	return fault(fix, "looking for the roots that Java trusts: lib/security/cacerts %w below %s",
-		ErrToolMissing, strings.Join(homes, " or "))
+	return fault(fix, "looking for lib/security/cacerts in %s: %w", strings.Join(homes, " and in "), ErrToolMissing)
 }
 
 // javaAt is a keystore that the journal knows. It is worked on with the keytool

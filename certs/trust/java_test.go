@@ -254,6 +254,9 @@ func TestJavaKeystoresThatCannotBeRead(t *testing.T) {
 				}
 				t.Logf("%v\n  next: %s", r.Err, r.Fix)
 			}
+			if r := m.Remove(ctx, root, KindJava)[0]; test.want == ErrPassword && !strings.Contains(r.Fix, "-delete -alias "+javaAlias(root)) {
+				t.Errorf("the next step of Remove: %q", r.Fix)
+			}
 			if _, err := m.Roots(ctx, KindJava); !errors.Is(err, test.want) {
 				t.Errorf("Roots: %v", err)
 			}
