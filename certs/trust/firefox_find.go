@@ -61,7 +61,7 @@ func (f firefox) orNamed() firefox {
 
 // startFirefox is for where only Firefox itself can make its first profile.
 func startFirefox(folder string) error {
-	return fault("start Firefox once, close it, and try again", "looking for a profile of Firefox in %s: %w", folder, ErrUnsupported)
+	return fault("start Firefox once, close it, and try again", "making the first profile of Firefox in %s: %w", folder, ErrUnsupported)
 }
 
 func (m Machine) snapFirefox() firefox {

@@ -206,6 +206,12 @@ func (s nssStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if err != nil || !e.ours {
 		return err
 	}
+	if !e.trusted() {
+		// A certutil that was killed in the middle of -D leaves a record of the trust
+		// that NSS does not see any more, and that -D would leave there. To set the
+		// trust anew makes it whole; "p" is distrust. A master password prevents it.
+		_, _ = s.run(ctx, "-M", "-n", e.nick, "-t", "p,,")
+	}
 	_, err = s.run(ctx, "-D", "-n", e.nick)
 	return err
 }
