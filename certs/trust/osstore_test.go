@@ -45,7 +45,7 @@ func newSubjectRoot(t *testing.T, subject pkix.Name) *x509.Certificate {
 }
 
 // ended is the error of a program that ran and failed.
-type ended int
+type ended int64
 
 func (e ended) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 func (e ended) ExitCode() int { return int(e) }
@@ -106,6 +106,21 @@ func wellSaid(t *testing.T, err error) {
 		t.Errorf("it is not one plain line: %q, next: %q", f.Error(), f.Fix)
 	}
 	t.Logf("%s\n  next: %s", f.Error(), f.Fix)
+}
+
+// same compares two listings of what is below a folder.
+func same(t *testing.T, want, got map[string]string) {
+	t.Helper()
+	for path := range want {
+		if got[path] != want[path] {
+			t.Errorf("%s was %q and is %q", path, want[path], got[path])
+		}
+	}
+	for path := range got {
+		if _, ok := want[path]; !ok {
+			t.Errorf("%s (%s) is left over", path, got[path])
+		}
+	}
 }
 
 func TestEveryAnswerNamesItsSource(t *testing.T) {

@@ -253,20 +253,6 @@ func snapshot(t *testing.T) map[string]string {
 	return entries
 }
 
-func same(t *testing.T, want, got map[string]string) {
-	t.Helper()
-	for path := range want {
-		if got[path] != want[path] {
-			t.Errorf("%s was %q and is %q", path, want[path], got[path])
-		}
-	}
-	for path := range got {
-		if _, ok := want[path]; !ok {
-			t.Errorf("%s (%s) is left over", path, got[path])
-		}
-	}
-}
-
 // TestCleanClosesTheGap uses a folder of our own: which number openssl rehash
 // gives to which of two roots is chance.
 func TestCleanClosesTheGap(t *testing.T) {
