@@ -34,7 +34,6 @@ func (s policyStore) Install(ctx context.Context, root *x509.Certificate) error 
 		return err
 	}
 	member := s.member(root)
-	was := s.beside && exists(member)
 	if s.beside { // before it is listed
 		if err := replaceFile(member, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o644); err != nil {
 			return s.unwritten(err)
@@ -47,8 +46,8 @@ func (s policyStore) Install(ctx context.Context, root *x509.Certificate) error 
 	if err == nil {
 		err = s.write(changed)
 	}
-	if err != nil && s.beside && !was {
-		_ = os.Remove(member) // the first error is the one to report
+	if err != nil && s.beside {
+		_ = os.Remove(member) // which is not listed; the first error is the one to report
 	}
 	return s.unwritten(err)
 }
@@ -120,24 +119,14 @@ func (s policyStore) unmake(ctx context.Context, top string) error {
 		return err
 	}
 	defer unlock()
-	raw, members, err := s.read()
+	raw, _, err := s.read()
 	if err != nil {
 		return err
-	}
-	orphans, err := filepath.Glob(filepath.Join(dir, policyStem+"*.pem")) // of an Install that was killed
-	if err != nil {
-		return err
-	}
-	for _, path := range orphans {
-		if s.beside && !slices.Contains(members, path) {
-			err = errors.Join(err, os.Remove(path))
-		}
 	}
 	if raw != nil && jsonEmpty(raw, s.keys[0]) {
-		err = errors.Join(err, os.Remove(s.file))
-	}
-	if err != nil {
-		return s.unwritten(err)
+		if err := os.Remove(s.file); err != nil {
+			return s.unwritten(err)
+		}
 	}
 	removeEmptied(dir, top)
 	return nil

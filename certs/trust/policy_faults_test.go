@@ -105,3 +105,17 @@ func TestTrustedByPolicies(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyWithoutAJournal: nobody knows what was made, but no root stays.
+func TestPolicyWithoutAJournal(t *testing.T) {
+	m, root, ctx := policyMachine(t, "chromium", "firefox"), newRoot(t).cert, t.Context()
+	m.Journal = ""
+	checkAll(t, m.Install(ctx, root, KindPolicy), StateTrusted)
+	checkAll(t, m.Remove(ctx, root, KindPolicy), StateAbsent)
+	if left := tree(t, filepath.Join(m.Root, "etc/chromium/policies/managed")); left != nil {
+		t.Errorf("Chromium's: %q", left)
+	}
+	if left := tree(t, filepath.Join(m.Root, "etc/firefox/policies")); len(left) != 1 || left[0] != "policies.json" {
+		t.Errorf("Firefox's: %q", left)
+	}
+}
