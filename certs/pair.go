@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,10 +32,11 @@ func refuseExisting(files []newFile) error {
 			e.Files = append(e.Files, file.path)
 		}
 	}
-	if e.Files != nil {
-		return &e
+	if e.Files == nil {
+		return nil
 	}
-	return nil
+	slices.Sort(e.Files) // cert.pem first: the order of writing is another one
+	return &e
 }
 
 // WritePair writes a certificate for other servers to use: cert.pem with the

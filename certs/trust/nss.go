@@ -1,12 +1,15 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 )
 
@@ -190,6 +193,9 @@ func (s nssStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	if err != nil || !there {
 		return err
 	}
+	if _, err := s.certutil(); err != nil && !s.mentions(root) {
+		return nil
+	}
 	unlock, err := s.m.lockDir(ctx, s.dir)
 	if err != nil {
 		return err
@@ -214,4 +220,22 @@ func (s nssStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	}
 	_, err = s.run(ctx, "-D", "-n", e.nick)
 	return err
+}
+
+// maxDatabase is more than any database of certificates takes, in bytes.
+const maxDatabase = 256 << 20
+
+// mentions reports whether the database may hold root, without certutil: its
+// serial number, of 128 random bits, is in the file. SQLite may cut a value in two
+// where a page ends, but there are three with that number in it: the certificate,
+// the number, and the number that goes with the trust.
+func (s nssStore) mentions(root *x509.Certificate) bool {
+	serial := root.SerialNumber.Bytes()
+	file, err := os.Open(filepath.Join(s.dir, "cert9.db"))
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxDatabase+1))
+	return err != nil || len(data) > maxDatabase || len(serial) < 8 || bytes.Contains(data, serial)
 }

@@ -381,3 +381,24 @@ func unprivileged(t *testing.T, m *Machine) {
 		return run(ctx, setpriv, append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", program}, args...)...)
 	}
 }
+
+// TestNSSRemoveWithoutCertutil: what is certainly not there needs no removing, and
+// what may be there is not passed over.
+func TestNSSRemoveWithoutCertutil(t *testing.T) {
+	need(t, "certutil", "libnss3-tools")
+	m, there, absent, ctx := testMachine(t), newRoot(t).cert, newRoot(t).cert, t.Context()
+	makeDB(t, filepath.Join(m.Home, ".pki/nssdb"))
+	m.Install(ctx, there, KindNSS)
+	find := m.LookPath
+	m.LookPath = func(string) (string, error) { return "", exec.ErrNotFound }
+	if r := byName(t, m.Remove(ctx, absent, KindNSS), oldName); r.Err != nil || r.State != StateAbsent {
+		t.Errorf("a root that is not in it: %+v", r)
+	}
+	if r := byName(t, m.Remove(ctx, there, KindNSS), oldName); !errors.Is(r.Err, ErrToolMissing) || r.Fix == "" {
+		t.Errorf("a root that is in it: %+v", r)
+	}
+	m.LookPath = find
+	if r := byName(t, m.Remove(ctx, there, KindNSS), oldName); r.Err != nil || !r.Changed {
+		t.Errorf("with certutil: %+v", r)
+	}
+}

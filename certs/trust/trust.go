@@ -278,14 +278,14 @@ func (m Machine) install(ctx context.Context, s Store, root *x509.Certificate, a
 // error, also when only root may change it.
 func (m Machine) Remove(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
 	_, err := m.readJournal()
-	return withFault(err, m.each(kinds, func(s Store) Result { return m.remove(ctx, s, root) }))
+	return withFault(err, m.each(kinds, func(s Store) Result { return m.remove(ctx, s, root, len(kinds) > 0) }))
 }
 
-func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Result {
+func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
 	j, _ := m.readJournal() // Remove reports its fault
 	before := j.status(ctx, s, root)
 	r := Result{Store: s.Name(), Kind: s.Kind(), Status: before}
-	if _, known := j.find(s, root); before.State == StateUnused && known == nil {
+	if _, known := j.find(s, root); before.State == StateUnused && known == nil && !before.entry {
 		r.Skipped = true
 		return r
 	}
@@ -296,6 +296,10 @@ func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Re
 		r.Err = s.Remove(ctx, root)
 	}
 	after := s.Status(ctx, root)
+	if _, known := j.find(s, root); errors.Is(r.Err, ErrPassword) && known == nil && !asked {
+		r.Err, r.Skipped = nil, true // Install has no password: what is in there is not of its doing
+		return r
+	}
 	if r.Err == nil && (after.entry || after.State == StateTrusted || after.State == StateUnknown) {
 		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
 	}
@@ -315,7 +319,7 @@ func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate) Re
 // with a note if a browser has to be told.
 func (r *Result) settle(after, before Status) {
 	r.Status = after
-	r.Changed = after.State != before.State || after.entry != before.entry
+	r.Changed = after.entry != before.entry || (after.State == StateTrusted) != (before.State == StateTrusted)
 	if r.Changed && r.Browser != "" {
 		r.Note = restartNote(r.Browser, r.running)
 	}
