@@ -100,12 +100,11 @@ func FuzzJSONList(f *testing.F) {
 		if err != nil {
 			return
 		}
-		value = strings.ToValidUTF8(value, "\ufffd") // as JSON writes it
 		after, err := jsonList(added, keys)
 		if err != nil || len(after) != len(before)+1 || !slices.Equal(after[:len(before)], before) {
 			t.Fatalf("%q was %q and is %q, %v", added, before, after, err)
 		}
-		value = after[len(before)]
+		value = after[len(before)] // as JSON writes it
 		if slices.Contains(before, value) {
 			return
 		}

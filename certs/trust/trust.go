@@ -178,10 +178,26 @@ const reasonAbsent = "the root is not in it"
 
 // Status reads every store of the given kinds, all kinds when none is given.
 func (m Machine) Status(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
+	return m.read(ctx, root, kinds, func(Store) bool { return true })
+}
+
+// BrowserStatus is Status for the question whether browsers trust root: it leaves
+// out Java's keystores, because starting Java takes half a second for each.
+func (m Machine) BrowserStatus(ctx context.Context, root *x509.Certificate) []Result {
+	return m.read(ctx, root, nil, func(s Store) bool { return s.Kind() != KindJava })
+}
+
+func (m Machine) read(ctx context.Context, root *x509.Certificate, kinds []string, wanted func(Store) bool) []Result {
 	j, err := m.readJournal()
-	return withFault(err, served(kinds, m.each(kinds, func(s Store) Result {
-		return Result{Store: s.Name(), Kind: s.Kind(), Status: j.status(ctx, s, root)}
-	})))
+	results := m.each(kinds, func(s Store) Result {
+		r := Result{Store: s.Name(), Kind: s.Kind()}
+		if wanted(s) {
+			r.Status = j.status(ctx, s, root)
+		}
+		return r
+	})
+	results = slices.DeleteFunc(results, func(r Result) bool { return r.State == "" }) // not wanted
+	return withFault(err, served(kinds, results))
 }
 
 // served passes over the databases that cannot be used for want of certutil when
@@ -197,18 +213,6 @@ func served(kinds []string, results []Result) []Result {
 		}
 	}
 	return results
-}
-
-// BrowserStatus is Status for the question whether browsers trust root: it leaves
-// out Java's keystores, because starting Java takes a second for each.
-func (m Machine) BrowserStatus(ctx context.Context, root *x509.Certificate) []Result {
-	var kinds []string
-	for _, s := range m.Stores() {
-		if s.Kind() != KindJava && !slices.Contains(kinds, s.Kind()) {
-			kinds = append(kinds, s.Kind())
-		}
-	}
-	return m.Status(ctx, root, kinds...)
 }
 
 // withFault adds what is wrong with the journal. It comes after the stores,
