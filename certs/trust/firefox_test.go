@@ -203,7 +203,7 @@ func TestFirefoxFaults(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "password")
 			must(t, os.WriteFile(file, []byte("a-test-password\n"), 0o600))
 			makeDB(t, dir, "-f", file)
-		}, ErrPassword, StateAbsent, "Primary Password"},
+		}, ErrPassword, StateUnavailable, "Primary Password"},
 		"the old form": {func(t *testing.T, _ *Machine, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "cert8.db"), nil, 0o600))
 		}, ErrUnsupported, StateUnavailable, "start Firefox once"},

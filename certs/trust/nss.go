@@ -76,6 +76,10 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 		st.State, st.Reason = StateAbsent, "the root is in it, but is not trusted for websites"
 	default:
 		st.State, st.Reason = StateAbsent, reasonAbsent
+		if err := s.hasPassword(ctx); errors.Is(err, ErrPassword) { // then Install cannot change it
+			st = unreadable(st, err)
+			st.State = StateUnavailable
+		}
 	}
 	return st
 }

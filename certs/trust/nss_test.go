@@ -220,7 +220,7 @@ func nssFaults() []nssFault {
 			file := filepath.Join(t.TempDir(), "password")
 			must(t, os.WriteFile(file, []byte("a-test-password\n"), 0o600))
 			makeDB(t, db, "-f", file)
-		}, ErrPassword, StateAbsent},
+		}, ErrPassword, StateUnavailable},
 		{"read-only", func(t *testing.T, m *Machine, db string) {
 			unprivileged(t, m)
 			must(t, os.Chmod(filepath.Join(db, "cert9.db"), 0o444))
