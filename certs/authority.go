@@ -41,6 +41,16 @@ type Options struct {
 	Unconstrained bool
 }
 
+// Validate returns nil if an authority can be made with o, and otherwise an error
+// that wraps a *NameError: the one that [OpenOrCreate] and [Replace] would return.
+// It is for asking before a person is asked.
+func (o Options) Validate() error {
+	if _, err := newConstraints(o); err != nil {
+		return fmt.Errorf("reading the names to permit: %w", err)
+	}
+	return nil
+}
+
 // Authority is a loaded authority. Its methods are safe for concurrent use.
 type Authority struct {
 	root         *x509.Certificate

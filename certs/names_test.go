@@ -139,6 +139,31 @@ func TestBadPermits(t *testing.T) {
 	}
 }
 
+// TestValidateSaysWhatReplaceSays, without a store.
+func TestValidateSaysWhatReplaceSays(t *testing.T) {
+	dir, root := newStore(t)
+	for _, o := range []Options{
+		{},
+		{Hostname: "not a name", Permit: []string{"example.org", "203.0.113.0/24"}},
+		{Permit: []string{"no name"}, Unconstrained: true}, // which permits every name
+		{Permit: []string{"example.org", "no name"}},
+		{Permit: []string{"com"}},
+	} {
+		a, err := Replace(dir, root, o)
+		if a != nil {
+			root = a.Root()
+		}
+		said := o.Validate()
+		var nameErr *NameError
+		if fmt.Sprint(said) != fmt.Sprint(err) || said != nil && !errors.As(said, &nameErr) {
+			t.Errorf("%+v: %v; and Replace says %v", o, said, err)
+		}
+	}
+	if (Options{Permit: []string{"no name"}}).Validate() == nil {
+		t.Error("no name is one")
+	}
+}
+
 // TestTopLevelDomains holds the list to the one that Debian ships.
 func TestTopLevelDomains(t *testing.T) {
 	data, err := os.ReadFile("/usr/share/publicsuffix/public_suffix_list.dat")
