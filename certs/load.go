@@ -183,28 +183,20 @@ func (s *storeReader) privateKey() *ecdsa.PrivateKey {
 // readStoreFile reads a regular file of limited size. A private one must belong
 // to this user and be closed to all others.
 func readStoreFile(path string, private bool) ([]byte, error) {
-	// Looked at before it is opened: opening a pipe would wait for a writer.
-	if info, err := os.Stat(path); err != nil {
-		return nil, unreadable(path, err)
-	} else if !info.Mode().IsRegular() {
-		return nil, damaged(filepath.Dir(path), filepath.Base(path), "is not a regular file")
+	// Looked at before it is opened: opening a pipe would wait for a writer, and
+	// another user's key could not be opened, for which the remedy is another one.
+	info, err := os.Stat(path)
+	if err := checkFile(path, info, err, private); err != nil {
+		return nil, err
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	if private {
-		if err := checkOwner(path, info); err != nil {
-			return nil, err
-		}
-		if err := checkMode(path, info, true); err != nil {
-			return nil, err
-		}
+	info, err = file.Stat() // what was opened may be another file
+	if err := checkFile(path, info, err, private); err != nil {
+		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxStoreFile+1))
 	if err != nil {
@@ -214,6 +206,22 @@ func readStoreFile(path string, private bool) ([]byte, error) {
 		return nil, damaged(filepath.Dir(path), filepath.Base(path), "is too large to be a part of an authority")
 	}
 	return data, nil
+}
+
+// checkFile judges what Stat has said of a file.
+func checkFile(path string, info fs.FileInfo, err error, private bool) error {
+	switch {
+	case err != nil:
+		return unreadable(path, err)
+	case !info.Mode().IsRegular():
+		return damaged(filepath.Dir(path), filepath.Base(path), "is not a regular file")
+	case !private:
+		return nil
+	}
+	if err := checkOwner(path, info); err != nil {
+		return err
+	}
+	return checkMode(path, info, true)
 }
 
 // parseBlock returns the contents of the one PEM block that data holds.
@@ -304,7 +312,16 @@ func notFolder(path string) *StoreError {
 		Fix: "move it aside, or set RTCDEV_HOME to another folder"}
 }
 
+// unreadable explains why a file or folder could not be read. What another user
+// has closed is that user's, and not to be opened to more people.
 func unreadable(path string, err error) error {
+	fix := "give your user read access to it"
+	if info, statErr := os.Stat(path); statErr == nil && errors.Is(err, fs.ErrPermission) {
+		if err := checkOwner(path, info); err != nil {
+			return err
+		}
+		fix = openToOwner(path, info)
+	}
 	return &StoreError{File: path, Reason: fmt.Sprintf("cannot be read: %v", cause(err)),
-		Fix: "give your user read access to it, or set RTCDEV_HOME to another folder", Err: err}
+		Fix: fix + ", or set RTCDEV_HOME to another folder", Err: err}
 }

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	replace          reads the root first, and calls Replace instead
 //	replace forever  does that over and over
 //	destroy          calls destroy, which fails
+//	describe         calls Describe and prints the state of the key, too
 func childMain(mode, dir string) int {
 	limitSelf(os.Getenv(childLimitEnv))
 	old, _ := OpenRoot(dir)
@@ -53,6 +54,10 @@ func childMain(mode, dir string) int {
 		for i := 0; err == nil; i++ {
 			_, _, err = OpenOrCreate(filepath.Join(dir, strconv.Itoa(i), "authority"), Options{})
 		}
+	case "describe":
+		var d Description
+		d, err = Describe(dir)
+		fmt.Println("key:", d.Key)
 	case "destroy":
 		err = destroy(dir)
 	case "replace":
@@ -72,7 +77,9 @@ func childMain(mode, dir string) int {
 		}
 		return 1
 	}
-	fmt.Println(created, a.Fingerprint())
+	if a != nil {
+		fmt.Println(created, a.Fingerprint())
+	}
 	return 0
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -19,12 +20,27 @@ const (
 // checkOwner returns a *StoreError if the file or folder belongs to another
 // user.
 func checkOwner(path string, info fs.FileInfo) error {
-	if owner := ownerOf(info); owner != os.Geteuid() {
-		return &StoreError{File: path, Err: ErrNotOwner,
-			Reason: fmt.Sprintf("belongs to user %d, but this command runs as user %d", owner, os.Geteuid()),
-			Fix:    "run it as the owner (without sudo), or set RTCDEV_HOME to a folder of your own"}
+	user := os.Geteuid()
+	owner := ownerOf(info)
+	if owner == user {
+		return nil
 	}
-	return nil
+	fix := "run it as the owner (without sudo), or set RTCDEV_HOME to a folder of your own"
+	if above, err := os.Stat(filepath.Dir(path)); err == nil && !info.IsDir() && ownerOf(above) == user {
+		fix = fmt.Sprintf("sudo chown %d %s", user, quote(runtime.GOOS, path)) // in a folder of this user's
+	}
+	return &StoreError{File: path, Err: ErrNotOwner, Fix: fix,
+		Reason: fmt.Sprintf("belongs to user %d, but this command runs as user %d", owner, user)}
+}
+
+// openToOwner returns the command that lets the owner, and nobody else, read a
+// file or folder.
+func openToOwner(path string, info fs.FileInfo) string {
+	mode := "600"
+	if info.IsDir() {
+		mode = "700"
+	}
+	return "chmod " + mode + " " + quote(runtime.GOOS, path)
 }
 
 // checkMode returns a *StoreError if others may change the file or folder or,
@@ -37,14 +53,15 @@ func checkMode(path string, info fs.FileInfo, private bool) error {
 	if mode&forbidden == 0 {
 		return nil
 	}
-	what, fix := "is open to other users", "chmod 700 "
+	what, fix := "is open to other users", openToOwner(path, info)
 	switch {
 	case !info.IsDir():
-		what, fix = "holds a private key that other users can read or change", "chmod 600 "
+		what = "holds a private key that other users can read or change"
+		fix += ". Others may have copied it by now; the safe way is a new authority: rtcdev certs new-authority"
 	case mode&changeByOthers != 0:
 		what = "can be changed by other users"
 	}
-	return &StoreError{File: path, Err: errExposed, Reason: fmt.Sprintf("%s (mode %04o)", what, mode), Fix: fix + quote(runtime.GOOS, path)}
+	return &StoreError{File: path, Err: errExposed, Reason: fmt.Sprintf("%s (mode %04o)", what, mode), Fix: fix}
 }
 
 // checkParent returns a *StoreError if others may put a folder of theirs in the

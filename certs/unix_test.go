@@ -4,7 +4,9 @@ package certs
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -82,18 +84,64 @@ func TestStoreOfAnotherUser(t *testing.T) {
 	}
 }
 
+// TestUnreadableStore: what root has closed, as after a command with sudo, is not
+// to be opened to more people, and what the person has closed to nobody else.
 func TestUnreadableStore(t *testing.T) {
-	home := sharedTempDir(t)
+	home := filepath.Join(sharedTempDir(t), "a person's folder")
 	dir := filepath.Join(home, "authority")
-	if _, _, err := OpenOrCreate(dir, Options{}); err != nil {
-		t.Fatal(err)
+	key := filepath.Join(dir, keyFile)
+	const closed, foreign = " cannot be read: permission denied\nnext: chmod ", " belongs to user 0, but this command runs as user 65534\nnext: "
+	for name, c := range map[string]struct {
+		change func() error // of a store that is nobody's
+		file   string
+		said   string
+		key    KeyState
+	}{
+		"root's key":          {func() error { return os.Chown(key, 0, 0) }, keyFile, foreign + "sudo chown 65534 ", KeyForeign},
+		"root's certificate":  {func() error { return os.Chown(filepath.Join(dir, rootFile), 0, 0) }, rootFile, foreign + "sudo chown 65534 ", KeyOK},
+		"root's folder":       {func() error { return os.Chown(dir, 0, 0) }, ".", foreign + "run it as the owner", KeyUnreadable},
+		"a key closed to all": {func() error { return os.Chmod(key, 0) }, keyFile, closed + "600 ", KeyUnreadable},
+		"a closed folder":     {func() error { return os.Chmod(dir, 0) }, ".", closed + "700 ", KeyUnreadable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			must(t, os.RemoveAll(home), os.Mkdir(home, 0o755))
+			_, _, err := OpenOrCreate(dir, Options{})
+			must(t, err)
+			giveAway(t, dir)
+			must(t, os.Chmod(filepath.Join(dir, rootFile), 0o600), c.change())
+			out := startChild(t, "describe", dir, "user").finish(t)
+			file := filepath.Join(dir, c.file)
+			if want := fmt.Sprintf("key: %s\nerror: %s%s", c.key, file, c.said); !strings.HasPrefix(out, want) {
+				t.Errorf("the process said %q, want %q", out, want)
+			}
+			_, fix, _ := strings.Cut(out, "\nnext: ")
+			if strings.HasPrefix(fix, "run it") {
+				return
+			}
+			// The next step can be pasted, and is enough.
+			command, _, _ := strings.Cut(strings.TrimPrefix(fix, "sudo "), ", or set RTCDEV_HOME")
+			if said, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", command, err, said)
+			}
+			if out := startChild(t, "describe", dir, "user").finish(t); out != "key: ok" {
+				t.Errorf("after %s the process said %q", command, out)
+			}
+			if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("after %s the key has mode %v, error %v", command, info.Mode(), err)
+			}
+		})
 	}
-	if err := os.Chmod(dir, 0); err != nil {
-		t.Fatal(err)
-	}
-	out := startChild(t, "once", dir, "user").finish(t)
-	if !strings.Contains(out, dir+" cannot be read: permission denied\n") {
-		t.Errorf("the process said %q", out)
+}
+
+// TestExposedKey: closing the file again does not call copies back.
+func TestExposedKey(t *testing.T) {
+	dir, _ := newStore(t)
+	chmod(keyFile, 0o644)(t, dir)
+	_, err := Open(dir)
+	var fault *StoreError
+	if !errors.As(err, &fault) || !strings.HasPrefix(fault.Fix, "chmod 600 "+filepath.Join(dir, keyFile)+". ") ||
+		!strings.Contains(fault.Fix, "copied") || !strings.HasSuffix(fault.Fix, wayOut) {
+		t.Errorf("error %v, next step %q", err, fault.Fix)
 	}
 }
 
