@@ -277,7 +277,8 @@ func TestWritePairFails(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "key.pem", "full"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := WritePair(dir, pair, true); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "key.pem")) {
+	var fault *WriteError
+	if _, _, err := WritePair(dir, pair, true); !errors.As(err, &fault) || fault.File != filepath.Join(dir, "key.pem") {
 		t.Errorf("onto a folder: error %v", err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
@@ -287,7 +288,7 @@ func TestWritePairFails(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := WritePair(file, pair, false); err == nil || !strings.Contains(err.Error(), "choose another folder") {
+	if _, _, err := WritePair(file, pair, false); !errors.As(err, &fault) || fault.File != file {
 		t.Errorf("into a file: error %v", err)
 	}
 }

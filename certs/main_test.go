@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 //	replace          reads the root first, and calls Replace instead
 //	replace forever  does that over and over
 //	destroy          calls destroy, which fails
+//	pair             calls WritePair, which fails
 //	describe         calls Describe and prints the state of the key, too
 func childMain(mode, dir string) int {
 	limitSelf(os.Getenv(childLimitEnv))
@@ -58,6 +60,15 @@ func childMain(mode, dir string) int {
 		var d Description
 		d, err = Describe(dir)
 		fmt.Println("key:", d.Key)
+	case "pair":
+		var pair *tls.Certificate
+		if pair, err = SelfSigned([]string{"localhost"}); err == nil {
+			_, _, err = WritePair(dir, pair, true)
+		}
+		var fault *WriteError
+		if !errors.As(err, &fault) {
+			fmt.Println("no *WriteError")
+		}
 	case "destroy":
 		err = destroy(dir)
 	case "replace":

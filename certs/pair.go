@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,21 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("%s already %s, and may be in use", strings.Join(e.Files, " and "), verb)
 }
 
+// WriteError says that a certificate or its key could not be written. On a full
+// disk, and where nothing may be written, everything is as it was.
+type WriteError struct {
+	File string // the file that was to be written, or the folder for it
+	Err  error  // what the system said
+}
+
+// Error returns "FILE cannot be written: CAUSE".
+func (e *WriteError) Error() string {
+	return fmt.Sprintf("%s cannot be written: %v", e.File, cause(e.Err))
+}
+
+// Unwrap returns what the system said.
+func (e *WriteError) Unwrap() error { return e.Err }
+
 func refuseExisting(files []newFile) error {
 	var e ExistsError
 	for _, file := range files {
@@ -43,7 +59,8 @@ func refuseExisting(files []newFile) error {
 // whole chain, leaf first, and key.pem with the private key (PKCS#8, mode 0600).
 // It makes the folder dir if need be. Files that exist are an [*ExistsError],
 // unless replace is set; then each is replaced as a whole, so that a reader sees
-// the old or the new one, never a part.
+// the old or the new one, never a part. What cannot be written is a
+// [*WriteError].
 func WritePair(dir string, c *tls.Certificate, replace bool) (certPath, keyPath string, err error) {
 	keyDER, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
@@ -84,31 +101,52 @@ type newFile struct {
 
 // writeFiles writes files into the folder dir. All are written before one is put
 // in place: a full disk changes nothing.
-func writeFiles(dir string, replace bool, files ...newFile) error {
+func writeFiles(dir string, replace bool, files ...newFile) (err error) {
 	if !replace {
 		if err := refuseExisting(files); err != nil {
 			return err
 		}
 	}
+	dir = filepath.Clean(dir) // as the files' paths are
+	made := missingFolders(dir)
+	defer func() {
+		if err != nil {
+			for _, folder := range made {
+				_ = os.Remove(folder) // unless somebody else has put something into it
+			}
+		}
+	}()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the folder for the certificate: %w; choose another folder", err)
+		return &WriteError{dir, err}
 	}
 	temporary := make([]string, len(files))
 	for i, file := range files {
 		path, err := writeTemporary(dir, file.data, file.mode)
 		if err != nil {
-			return fmt.Errorf("writing %s: %w", file.path, err)
+			return &WriteError{file.path, err}
 		}
 		defer os.Remove(path)
 		temporary[i] = path
 	}
 	for i, file := range files {
 		if err := os.Rename(temporary[i], file.path); err != nil {
-			return fmt.Errorf("writing %s: %w", file.path, err)
+			return &WriteError{file.path, err}
 		}
 	}
 	syncDir(dir)
 	return nil
+}
+
+// missingFolders lists dir and the folders above it that are not there, the
+// deepest first.
+func missingFolders(dir string) []string {
+	var missing []string
+	for path := dir; ; path = filepath.Dir(path) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return missing
+		}
+		missing = append(missing, path)
+	}
 }
 
 // writeTemporary writes a new file with a random name into dir.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +59,35 @@ func TestCannotWrite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWritePairChangesNothing on a full disk and without the right to write:
+// files that are there stay, and folders that are not do not come.
+func TestWritePairChangesNothing(t *testing.T) {
+	pair, err := SelfSigned([]string{"localhost"})
+	must(t, err)
+	for _, limit := range []string{"disk", "user"} {
+		for _, target := range []string{"present", "present/new", "new/below", "new/../newer/"} {
+			t.Run(limit+" "+target, func(t *testing.T) {
+				home := sharedTempDir(t)
+				_, _, err := WritePair(filepath.Join(home, "present"), pair, false)
+				must(t, err)
+				before := stripModTimes(snapshot(t, filepath.Join(home, "present")))
+				dir := home + "/" + target
+				out := startChild(t, "pair", dir, limit).finish(t)
+				if !strings.HasPrefix(out, "error: "+filepath.Clean(dir)) || !strings.Contains(out, " cannot be written: ") {
+					t.Errorf("the process said %q", out)
+				}
+				if after := stripModTimes(snapshot(t, filepath.Join(home, "present"))); before != after {
+					t.Errorf("changed:\n%s\nbecame\n%s", before, after)
+				}
+			})
+		}
+	}
+}
+
+func stripModTimes(s string) string {
+	return regexp.MustCompile(`(?m)^(\S+ \S+) [^"\n]*`).ReplaceAllString(s, "$1")
 }
 
 func TestStoreOfAnotherUser(t *testing.T) {
