@@ -17,7 +17,7 @@ import (
 // javaStore is the keystore of roots that the programs of one Java trust by
 // default, worked on with that Java's own keytool. Each keytool starts a Java
 // virtual machine, which takes about half a second: Status and Roots run one,
-// Install three, Remove at least four.
+// Install three, Remove at least three.
 //
 // keytool writes a keystore in place: it empties the file first, and a full disk
 // or a kill leaves nothing of a person's roots. So a change is made on a copy in
@@ -56,7 +56,11 @@ func (s javaStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	st.NeedsRoot = errors.Is(blocked, ErrNeedsRoot)
 	entries, err := s.list(ctx, s.file)
 	if err != nil {
-		return unreadable(st, err)
+		st = unreadable(st, err)
+		if errors.Is(err, ErrNotOwner) { // of a keytool that root does not run
+			st.State = StateUnavailable
+		}
+		return st
 	}
 	for _, e := range entries {
 		if e.holds(root) {
@@ -251,8 +255,12 @@ func moveInto(from, to string) error {
 }
 
 // writable says, as a fault, why this process may not put another file in the
-// keystore's place.
+// keystore's place. Root may only where nobody else can put links on the way:
+// JAVA_HOME and the journal may be an ordinary user's.
 func (s javaStore) writable() error {
+	if err := s.m.rootsAlone(s.file); err != nil {
+		return fmt.Errorf("changing %s as root: %w", s.file, err)
+	}
 	info, err := os.Stat(s.file)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", s.file, err)

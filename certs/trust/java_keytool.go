@@ -102,6 +102,9 @@ func (s javaStore) run(ctx context.Context, file string, command ...string) (str
 	if s.keytool == "" {
 		return "", missingKeytool(s.file)
 	}
+	if err := s.m.rootsAlone(s.keytool); err != nil {
+		return "", fmt.Errorf("running %s as root: %w", s.keytool, err)
+	}
 	// The messages are read below. The others halve the time of so short a run.
 	args := append([]string{"-J-Duser.language=en", "-J-XX:+IgnoreUnrecognizedVMOptions", "-J-XX:TieredStopAtLevel=1"}, command...)
 	out, _, err := s.m.output(ctx, s.keytool, append(args, "-keystore", file, "-storepass", javaPassword)...)
