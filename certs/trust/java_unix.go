@@ -54,7 +54,7 @@ func (m Machine) rootsAlone(path string) error {
 		case !ownedByRoot(info):
 			return fault("run the same command without sudo", "%s: %w", next, ErrNotOwner)
 		case info.Mode()&fs.ModeSymlink != 0:
-			if links++; links > maxLinks {
+			if links++; links > 40 { // as many as Linux follows
 				return fmt.Errorf("%s: %w", next, syscall.ELOOP)
 			}
 			target, err := os.Readlink(next)
@@ -73,9 +73,6 @@ func (m Machine) rootsAlone(path string) error {
 	}
 	return nil
 }
-
-// maxLinks is how many links Linux follows on one path.
-const maxLinks = 40
 
 // giveLike gives file the owner of another when this process is root's, which
 // alone can: otherwise both are the same user's.
