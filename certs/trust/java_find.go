@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // javaStores returns the keystores of the Java that JAVA_HOME names and of the
@@ -18,7 +19,7 @@ func (m Machine) javaStores() []Store {
 		if file == "" || slices.ContainsFunc(stores, func(s Store) bool { return s.Path() == file }) {
 			continue
 		}
-		stores = append(stores, javaStore{m: m, name: m.short(home), keytool: m.keytoolOf(home), file: file})
+		stores = append(stores, javaStore{m: m, name: m.tilde(home), keytool: m.keytoolOf(home), file: file})
 	}
 	if len(stores) == 0 && slices.Contains(m.asked, KindJava) {
 		return []Store{noStore{m, KindJava, m.noJava(homes)}}
@@ -39,7 +40,7 @@ func (m Machine) noJava(homes []string) error {
 // of a Java that is found today, never with one beside the keystore: whoever can
 // write the journal must not choose what root runs.
 func (m Machine) javaAt(file string) Store {
-	s := javaStore{m: m, name: m.short(file), file: file}
+	s := javaStore{m: m, name: m.tilde(file), file: file}
 	for _, home := range m.javaHomes() {
 		if s.keytool == "" {
 			s.keytool = m.keytoolOf(home)
@@ -71,8 +72,13 @@ func (m Machine) javaHomes() []string {
 	return homes
 }
 
-// macJavaHome asks macOS for its Java, "" when it has none.
+// macJavaHomeTimeout is for a program that answers within milliseconds. Stores has
+// no context with which a caller could end the wait.
+const macJavaHomeTimeout = 2 * time.Second
+
+// macJavaHome asks macOS for its Java, "" when it has none or does not answer.
 func (m Machine) macJavaHome() string {
+	m.Timeout = min(m.timeout(), macJavaHomeTimeout)
 	out, _, err := m.output(context.Background(), "/usr/libexec/java_home")
 	if home := strings.TrimSpace(out); err == nil && filepath.IsAbs(home) {
 		return home
@@ -121,14 +127,6 @@ func (m Machine) resolved(path string) string {
 		}
 	}
 	return real
-}
-
-// short writes a path as a person does, with ~ for the home folder.
-func (m Machine) short(path string) string {
-	if rel, err := filepath.Rel(m.Home, path); err == nil && filepath.IsLocal(rel) {
-		return "~/" + filepath.ToSlash(rel)
-	}
-	return path
 }
 
 // command is keytool's for a person to run: it asks for the password.

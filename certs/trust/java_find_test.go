@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestJavaWhichKeystores needs no Java: it is about where one would be.
@@ -97,7 +98,10 @@ func TestJavaOfMac(t *testing.T) {
 		m := testMachine(t)
 		m.OS, m.JavaHome = "darwin", ""
 		m.LookPath = func(program string) (string, error) { return "/usr/bin/" + program, nil }
-		m.Run = func(_ context.Context, program string, args ...string) ([]byte, []byte, error) {
+		m.Run = func(ctx context.Context, program string, args ...string) ([]byte, []byte, error) {
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > 2*time.Second {
+				t.Errorf("Ctrl-C would wait for it until %v", deadline)
+			}
 			if program != "/usr/libexec/java_home" || len(args) > 0 {
 				t.Errorf("it runs %s %q", program, args)
 			}
