@@ -11,7 +11,14 @@ import (
 
 // The functions below change one list of strings in a JSON file that is somebody
 // else's, and leave every other byte of it alone: the order of members, numbers
-// and spaces, too. What jsonAdd adds, jsonRemove takes out again to the byte.
+// and spaces, too. What jsonAdd adds, jsonRemove takes out again to the byte, also
+// objects and lists that had to be made: their marks tell them from empty ones
+// that were there before.
+
+// jsonMade is the space after the colon of a member that jsonAdd made: valid, and
+// nothing that a person or program writes. In a file that somebody's program has
+// written anew since, the marks are gone, and emptied objects and lists stay.
+const jsonMade = " \t "
 
 // part is a member of an object or an element of an array.
 type part struct {
@@ -83,6 +90,11 @@ func locate(raw []byte, keys []string) ([]part, error) {
 	return path, nil
 }
 
+// made reports whether jsonAdd made the member p.
+func (p part) made(raw []byte) bool {
+	return bytes.HasSuffix(raw[p.from:p.start], []byte(":"+jsonMade))
+}
+
 // jsonList returns the strings in the list; none when there is no list, or no file.
 func jsonList(raw []byte, keys []string) ([]string, error) {
 	if raw == nil {
@@ -103,9 +115,13 @@ func jsonList(raw []byte, keys []string) ([]string, error) {
 	return found, err
 }
 
-// jsonAdd puts value at the end of the list, which it makes if need be.
+// jsonAdd puts value at the end of the list, which it makes if need be. A nil raw
+// is no file: it makes one, with the outermost object of several without a mark,
+// because Firefox complains of a file without policies.
 func jsonAdd(raw []byte, keys []string, value string) ([]byte, error) {
-	if raw == nil {
+	if raw == nil && len(keys) > 1 {
+		raw = fmt.Appendf(nil, "{%q:{}}\n", keys[0])
+	} else if raw == nil {
 		raw = []byte("{}\n")
 	}
 	path, err := locate(raw, keys)
@@ -127,7 +143,7 @@ func jsonAdd(raw []byte, keys []string, value string) ([]byte, error) {
 		} else {
 			text = slices.Concat([]byte("{"), text, []byte("}"))
 		}
-		text = slices.Concat(key, []byte(":"), text)
+		text = slices.Concat(key, []byte(":"+jsonMade), text)
 	}
 	at := path[into].start + 1
 	before, err := parts(raw, path[into].start)
@@ -143,8 +159,8 @@ func jsonAdd(raw []byte, keys []string, value string) ([]byte, error) {
 	return slices.Insert(slices.Clone(raw), at, text...), nil
 }
 
-// jsonRemove takes value out of the list, and what is empty then, except the
-// outermost object: Firefox wants its policies to be there.
+// jsonRemove takes value out of the list, and what jsonAdd made as far as it is
+// empty then.
 func jsonRemove(raw []byte, keys []string, value string) ([]byte, error) {
 	members, err := jsonList(raw, keys)
 	if err != nil || !slices.Contains(members, value) {
@@ -163,9 +179,9 @@ func jsonRemove(raw []byte, keys []string, value string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	for n := len(keys); n > 1 || n == len(keys); n-- {
+	for n := len(keys); n > 0; n-- {
 		path, err := locate(raw, keys)
-		if err != nil || len(path) <= n {
+		if err != nil || len(path) <= n || !path[n].made(raw) {
 			return raw, err
 		}
 		inside, err := parts(raw, path[n].start)

@@ -147,6 +147,11 @@ func TestPolicyFilesAreRestored(t *testing.T) {
 			"etc/firefox/policies/their.pem":    "x",
 			"etc/opt/chrome/policies/their.txt": "x",
 		},
+		"an empty list":         {firefox: `{"policies": {"Certificates": {"Install": [ ]}}}`},
+		"no certificates":       {firefox: `{"policies": {"Certificates": {}, "A": {}}}`},
+		"no policies":           {firefox: `{"policies": {}}`},
+		"not even that":         {firefox: "{}\n"},
+		"what a new file holds": {firefox: "{\"policies\":{}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, one, two, ctx := policyMachine(t, "chromium", "google-chrome", "firefox"), newRoot(t).cert, newRoot(t).cert, t.Context()
