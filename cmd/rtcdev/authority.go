@@ -17,26 +17,43 @@ import (
 type authorityOptions struct {
 	permit        []string
 	unconstrained bool
+	kinds         []string
+}
+
+// again is the same command, for an error to name.
+func (o authorityOptions) again(more string) string {
+	next := withStores("rtcdev certs new-authority", o.kinds)
+	if len(o.permit) > 0 {
+		next += " --permit " + quoted(strings.Join(o.permit, ","))
+	}
+	if o.unconstrained {
+		next += " --unconstrained"
+	}
+	return next + more
 }
 
 func newAuthorityCmd(run func(context.Context, authorityOptions) error) *cobra.Command {
 	var o authorityOptions
-	cmd := &cobra.Command{
+	cmd := storesCmd(func(ctx context.Context, kinds []string) error {
+		o.kinds = kinds
+		return run(ctx, o)
+	}, &cobra.Command{
 		Use:   "new-authority",
 		Short: "Replace your local authority by a new one",
 		Long: `Make a new local authority and retire the old one: its key is deleted, and its
-root is removed from the certificate stores of this machine. Do this when the old
-one ends, is damaged, may sign for other names than you need, or when somebody else
-may have its key. It asks first.
+root is removed from the certificate stores of this machine, with every other root
+that an authority of rtcdev has left there. Do this when the old one ends, is
+damaged, may sign for other names than you need, or when somebody else may have its
+key. It asks first.
 
-Every device has to trust the new root anew; this machine does after
-rtcdev certs trust. Certificates that the old one signed are no longer accepted,
-and a running rtcdev serve has to be started again.`,
+Afterwards every device has to trust the new root; this machine does with
+rtcdev certs trust. Delete the old root on phones and other computers: they trust it
+until you do. Certificates that the old authority signed are void, and a running
+rtcdev serve has to be started again.`,
 		Example: `  rtcdev certs new-authority
   rtcdev certs new-authority --permit example.org`,
 		Args: atMost(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
-	}
+	})
 	cmd.Flags().StringSliceVar(&o.permit, "permit", nil, "let it sign for this `name` (and below), address or range too")
 	cmd.Flags().BoolVar(&o.unconstrained, "unconstrained", false, "let it sign for every name (dangerous)")
 	return cmd
@@ -53,15 +70,22 @@ func (a *app) newAuthority(ctx context.Context, o authorityOptions) error {
 	if err != nil {
 		return err
 	}
-	before, trouble := certs.Describe(dir)
-	if err := a.agreeToReplace(before, trouble); err != nil {
-		return err
+	options := certs.Options{Hostname: hostname(), Permit: o.permit, Unconstrained: o.unconstrained}
+	if err := options.Validate(); err != nil { // before the question
+		return certsFault(err)
 	}
+	before, trouble := certs.Describe(dir)
 	var old *x509.Certificate
 	if root, err := certs.OpenRoot(dir); err == nil {
 		old = root
 	}
-	ca, err := certs.Replace(dir, old, certs.Options{Hostname: hostname(), Permit: o.permit, Unconstrained: o.unconstrained})
+	roots := a.rootsBefore(ctx, m, old, o.kinds)
+	if len(roots) > 0 || !errors.Is(trouble, certs.ErrNoAuthority) {
+		if err := a.agreeToReplace(before, len(roots), o); err != nil {
+			return err
+		}
+	}
+	ca, err := certs.Replace(dir, old, options)
 	if err != nil {
 		return certsFault(fmt.Errorf("replacing the local authority: %w", err))
 	}
@@ -76,21 +100,42 @@ func (a *app) newAuthority(ctx context.Context, o authorityOptions) error {
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	return a.retire(ctx, m, ca, old, after)
+	return a.retire(ctx, m, ca, slices.DeleteFunc(roots, ca.Root().Equal), o, after)
 }
 
-// agreeToReplace asks whether the authority may be replaced. Where there is none,
-// nothing is lost.
-func (a *app) agreeToReplace(present certs.Description, trouble error) error {
-	if errors.Is(trouble, certs.ErrNoAuthority) || a.yes {
+// rootsBefore lists the old root, if it could be read, and those in the stores.
+func (a *app) rootsBefore(ctx context.Context, m trust.Machine, old *x509.Certificate, kinds []string) []*x509.Certificate {
+	roots, err := m.Roots(ctx, kinds...)
+	if err != nil { // Remove meets the trouble again, if the old root is there
+		a.note("Looking for old roots: %s\n", err)
+	}
+	if old != nil && !slices.ContainsFunc(roots, old.Equal) {
+		roots = append(roots, old)
+	}
+	return roots
+}
+
+// agreeToReplace asks whether the authority may be replaced and roots be removed.
+func (a *app) agreeToReplace(present certs.Description, roots int, o authorityOptions) error {
+	if a.yes {
 		return nil
 	}
 	if !a.interactive() {
-		return &fault{errors.New("replacing the authority needs a yes, and there is no terminal to ask on"), "rtcdev certs new-authority --yes", exitUsage}
+		return &fault{errors.New("replacing the authority needs a yes, and there is no terminal to ask on"), o.again(" --yes"), exitUsage}
 	}
-	fmt.Fprintf(a.err, "The present authority, %s,\nwill be gone for good: every device that trusts it has to trust the new one.\n\n", present.Name)
+	if present.Name != "" {
+		fmt.Fprintf(a.err, "The present authority is\n  %s\n\n", present.Name)
+	}
+	fmt.Fprintf(a.err, "If you replace it\n"+
+		"  - its key is deleted, and every certificate that it signed is void\n"+
+		"  - its root is removed from this machine's stores, with any other of rtcdev (found: %d)\n"+
+		"  - a running rtcdev serve has to be started again\n"+
+		"  - other devices have to trust the new root; delete the old one there yourself\n\n", roots)
+	if o.unconstrained {
+		fmt.Fprintf(a.err, "The new one will have no name constraints: whoever gets its key can pretend to be\nANY site to you.\n\n")
+	}
 	if !a.ask("Replace it?") {
-		return &fault{errors.New("nothing was changed: the answer was not y"), "rtcdev certs new-authority", exitFailed}
+		return &fault{errors.New("nothing was changed: the answer was not y"), o.again(""), exitFailed}
 	}
 	return nil
 }
@@ -109,17 +154,9 @@ func (a *app) noteLost(before, after certs.Description) {
 	}
 }
 
-// retire removes every root of ours but the new one from the stores.
-func (a *app) retire(ctx context.Context, m trust.Machine, ca *certs.Authority, old *x509.Certificate, d certs.Description) error {
-	roots, err := m.Roots(ctx)
-	if err != nil {
-		a.note("Looking for old roots: %s\n", err)
-	}
-	if old != nil && !slices.ContainsFunc(roots, old.Equal) {
-		roots = append(roots, old)
-	}
-	roots = slices.DeleteFunc(roots, ca.Root().Equal)
-	removed, err := a.removeRoots(ctx, m, roots, nil)
+// retire removes the old roots from the stores.
+func (a *app) retire(ctx context.Context, m trust.Machine, ca *certs.Authority, roots []*x509.Certificate, o authorityOptions, d certs.Description) error {
+	removed, err := a.removeRoots(ctx, m, roots, o.kinds, "rtcdev certs untrust")
 	if err != nil {
 		return err
 	}
@@ -128,8 +165,10 @@ func (a *app) retire(ctx context.Context, m trust.Machine, ca *certs.Authority, 
 		if err := a.event(r); err != nil {
 			return err
 		}
-	} else {
-		fmt.Fprintf(a.out, "\nNothing trusts the new authority yet.\n  next: rtcdev certs trust\n")
 	}
-	return failures(removed, "removing the old authority from")
+	if err := failures(removed, "the new authority is in place, but removing the old root from"); err != nil || a.json {
+		return err
+	}
+	fmt.Fprintf(a.out, "\nNothing trusts the new authority yet.\n  next: rtcdev certs trust\n")
+	return nil
 }

@@ -71,12 +71,14 @@ func newMakeCertsCmd(run func(context.Context, certsOptions) error) *cobra.Comma
 				}
 			}
 			switch {
+			case o.client && o.request == "" && len(args) == 0:
+				return usage("rtcdev certs --help", "%s", clientNeedsName)
 			case o.selfSigned && (len(o.permit) > 0 || o.unconstrained):
 				return usage("leave one of them out", "--self-signed makes no authority that --permit or --unconstrained could be for")
 			case o.selfSigned && (o.client || o.request != ""):
 				return usage("leave one of them out", "--client and --csr need the authority that --self-signed does without")
 			case o.request != "" && len(args) > 0:
-				return usage("rtcdev certs --csr "+o.request, "the names for --csr are those in the request, not %q", strings.Join(args, " "))
+				return usage("leave them out, or ask for other names in the request", "the names for --csr are those in the request, not %q", strings.Join(args, " "))
 			}
 			return run(cmd.Context(), o)
 		},
@@ -102,6 +104,9 @@ type certsReport struct {
 	Fingerprint string    `json:"rootFingerprint,omitempty"` // SHA-256 of the root
 	Created     bool      `json:"authorityCreated,omitempty"`
 }
+
+// clientNeedsName is said where a client's certificate is asked for without one.
+const clientNeedsName = "--client needs a name for the client, made like a host's: kim.internal"
 
 func defaultNames() []string { return []string{"localhost", "127.0.0.1", "::1"} }
 
@@ -129,7 +134,7 @@ func (a *app) printCerts(r certsReport) error {
 	if r.Key != "" {
 		fmt.Fprintf(a.out, "Private key  %s  (keep it to yourself)\n", short(r.Key))
 	}
-	fmt.Fprintf(a.out, "Names        %s\nExpires      %s\n", strings.Join(r.Names, ", "), r.NotAfter.Local().Format("2006-01-02 15:04"))
+	fmt.Fprintf(a.out, "Names        %s\nExpires      %s\n", strings.Join(r.Names, ", "), moment(r.NotAfter))
 	if r.SelfSigned {
 		fmt.Fprintf(a.out, "Signed by    itself: no browser trusts it until it is told to\n")
 		return nil
@@ -137,6 +142,9 @@ func (a *app) printCerts(r certsReport) error {
 	fmt.Fprintf(a.out, "Signed by    your local authority, root SHA-256\n             %s\n", r.Fingerprint)
 	return nil
 }
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04 MST") }
 
 func (a *app) issue(o certsOptions, r *certsReport) (*tls.Certificate, error) {
 	if o.selfSigned {
@@ -236,7 +244,10 @@ func certsFault(err error) error {
 	var name *certs.NameError
 	var exists *certs.ExistsError
 	var request *certs.RequestError
+	var unwritten *certs.WriteError
 	switch {
+	case errors.As(err, &unwritten):
+		return &fault{err, "make room and give write access there, or choose another folder with -o", exitFailed}
 	case errors.As(err, &request):
 		return &fault{err, request.Fix, exitFailed}
 	case errors.As(err, &known):
@@ -247,11 +258,10 @@ func certsFault(err error) error {
 		if host := hostOf(name.Name); host != "" {
 			return &fault{err, "rtcdev certs " + host, exitFailed}
 		}
-		next := "rtcdev certs --help"
 		if name.Outside {
-			next += ", where --permit and --self-signed are the ways to other names"
+			return &fault{err, "if the name is yours: rtcdev certs new-authority --permit " + quoted(name.Name), exitFailed}
 		}
-		return &fault{err, next, exitFailed}
+		return &fault{err, "rtcdev certs --help", exitFailed}
 	}
 	return err
 }
@@ -277,7 +287,7 @@ func openRoot() (*x509.Certificate, error) {
 	}
 	root, err := certs.OpenRoot(dir)
 	if errors.Is(err, certs.ErrNoAuthority) {
-		return nil, &fault{certs.ErrNoAuthority, "rtcdev serve or rtcdev certs trust makes one", exitFailed}
+		return nil, &fault{certs.ErrNoAuthority, "rtcdev certs trust", exitFailed}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the local authority: %w", err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ other devices and programs need to trust it. The formats:
 
   pem           text, for command-line programs and Linux
   der           for Android and Windows
-  mobileconfig  a profile for iPhone, iPad and Mac; a second one replaces the first
+  mobileconfig  a profile for iPhone, iPad and Mac; to install it again replaces it
   bundle        the root and the intermediate, as text in one file
   p12           a new certificate for the names, with its key, under a password:
                 for programs that import nothing else, such as browsers and Java
@@ -55,21 +56,39 @@ The key of the authority is in none of them.`,
   rtcdev certs export --format p12 -o kim.p12 --client kim.internal`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.names = args
+			if !cmd.Flags().Changed("format") {
+				o.format = formatOf(o.file)
+			}
 			return run(o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "pem", "`format`: "+strings.Join(exportFormats(), ", "))
+	f.StringVar(&o.format, "format", "", "`format`: "+strings.Join(exportFormats(), ", ")+"; by default what the file's name ends in, else pem")
 	f.StringVarP(&o.file, "file", "o", "", "new `file` to write; by default it goes to stdout")
 	f.BoolVar(&o.client, "client", false, "with p12: make a client's certificate, for servers that ask who is there")
 	f.StringVar(&o.passwordFile, "password-file", "", "with p12: `file` whose first line is the password (- is stdin); by default one is made up and printed")
 	return cmd
 }
 
+// formatOf is the format that a file's name asks for.
+func formatOf(file string) string {
+	switch ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), ".")); ext {
+	case string(certs.FormatDER), string(certs.FormatMobileConfig), formatPKCS12:
+		return ext
+	case "pfx": // what Windows calls it
+		return formatPKCS12
+	}
+	return string(certs.FormatPEM)
+}
+
 // check finds what does not go together before anything is made.
-func (o exportOptions) check(toTerminal bool) error {
+func (o exportOptions) check(json, toTerminal bool) error {
 	help := "rtcdev certs export --help"
 	switch {
+	case json && o.file == "":
+		return usage("rtcdev certs export --json --format "+o.format+" -o FILE", "stdout cannot hold the file and what --json says of it")
+	case o.format == formatPKCS12 && o.client && len(o.names) == 0:
+		return usage(help, "%s", clientNeedsName)
 	case !slices.Contains(exportFormats(), o.format):
 		return usage(help, "--format is one of %s, not %q", strings.Join(exportFormats(), ", "), o.format)
 	case o.format != formatPKCS12 && len(o.names) > 0:
@@ -83,7 +102,7 @@ func (o exportOptions) check(toTerminal bool) error {
 }
 
 func (a *app) export(o exportOptions) error {
-	if err := o.check(isTerminal(a.out.File)); err != nil {
+	if err := o.check(a.json, isTerminal(a.out.File)); err != nil {
 		return err
 	}
 	if o.format == formatPKCS12 {
@@ -112,7 +131,20 @@ func (a *app) export(o exportOptions) error {
 	return a.result(struct {
 		File        string `json:"file"`
 		Fingerprint string `json:"rootFingerprint"`
-	}{o.file, certs.FingerprintOf(root)}, "Root certificate  %s\nSHA-256           %s\n", o.file, certs.FingerprintOf(root))
+	}{o.file, certs.FingerprintOf(root)}, "Root certificate  %s\nSHA-256           %s\n%s", o.file, certs.FingerprintOf(root), importHint(o.format))
+}
+
+// importHint says what to do with an exported root, where that is not plain. The
+// menus are those of iOS 26 and Android 16.
+func importHint(format string) string {
+	switch certs.Format(format) {
+	case certs.FormatMobileConfig:
+		return "\nOn an iPhone or iPad: open the file, install it under Settings > General > VPN &\n" +
+			"Device Management, and switch it on under Settings > General > About >\nCertificate Trust Settings. Remove the profile of an earlier authority yourself.\n"
+	case certs.FormatDER:
+		return "\nOn Android: Settings > Security & privacy > More > Encryption & credentials >\nInstall a certificate > CA certificate.\n"
+	}
+	return ""
 }
 
 // bundle needs more of the authority than its root.
@@ -166,13 +198,15 @@ func (a *app) writePKCS12(o exportOptions, pair *tls.Certificate, data []byte, p
 	report := struct {
 		File     string    `json:"file"`
 		Password string    `json:"password,omitempty"` // only one that was made up
+		Names    []string  `json:"names"`
 		NotAfter time.Time `json:"notAfter"`
-	}{o.file, "", pair.Leaf.NotAfter}
+	}{o.file, "", namesOf(pair.Leaf), pair.Leaf.NotAfter}
 	line := ""
 	if made {
-		report.Password, line = password, "Password  "+password+"\n"
+		report.Password, line = password, "Password     "+password+"\n"
 	}
-	return a.result(report, "Certificate and key  %s  (keep it to yourself)\n%s", o.file, line)
+	return a.result(report, "PKCS#12      %s  (certificate and key: keep it to yourself)\n%sNames        %s\nExpires      %s\n",
+		o.file, line, strings.Join(report.Names, ", "), moment(report.NotAfter))
 }
 
 // password reads a password from a file, or makes one up.
@@ -213,7 +247,7 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	_, err = file.Write(data)
 	if err = errors.Join(err, file.Close()); err != nil {
 		os.Remove(path)
-		return fmt.Errorf("writing the certificate: %w", err)
+		return &fault{fmt.Errorf("writing the certificate: %w", err), "make room, or choose a file elsewhere with -o", exitFailed}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -222,10 +223,8 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 	}
 	s.note("Adding the local authority to what this machine trusts…\n")
 	s.stores = m.Install(ctx, s.ca.Root())
-	for _, r := range s.stores {
-		if r.Changed && r.Note != "" {
-			s.note("%s: %s\n", r.Store, r.Note)
-		}
+	if slices.ContainsFunc(s.stores, func(r trust.Result) bool { return r.Changed && r.Note != "" }) {
+		s.note("A browser that is running now has to be restarted to see it.\n")
 	}
 	err = trustOutcome(s.stores)
 	if ask && err != nil { // somebody is there to read it, and wants the server all the same

@@ -102,7 +102,7 @@ func (a *app) keyState(state certs.KeyState) string {
 
 // warnOfEnd says that an authority ends soon, while there is time to replace it.
 func (a *app) warnOfEnd(d certs.Description) {
-	if d.EndsSoon && !d.NotAfter.IsZero() {
+	if d.EndsSoon && d.NotAfter.After(time.Now()) {
 		a.warn("your local authority ends on %s, and no device trusts it after that.\n  next: rtcdev certs new-authority\n",
 			d.NotAfter.Local().Format(time.DateOnly))
 	}

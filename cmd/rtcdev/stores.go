@@ -61,8 +61,22 @@ func (a *app) askForTrust(root *x509.Certificate, stores []trust.Result) bool {
 			fmt.Fprintf(a.err, "  %s\n", storeLabel(r))
 		}
 	}
+	if left := leftAlone(stores); left != "" {
+		fmt.Fprintf(a.err, "\nLeft alone, because only root may change them: %s\n", left)
+	}
 	fmt.Fprintf(a.err, "\n%s\nIts root has the SHA-256 fingerprint\n  %s\nUndo it at any time with: rtcdev certs untrust\n\n", reach(root), certs.FingerprintOf(root))
 	return a.ask("Trust it on this machine?")
+}
+
+// leftAlone lists the stores that lack the root and that only root may change.
+func leftAlone(stores []trust.Result) string {
+	var names []string
+	for _, r := range stores {
+		if r.NeedsRoot && (r.State == trust.StateAbsent || r.State == trust.StateStale) {
+			names = append(names, r.Store)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // reach says for which names the authority can speak, from the root itself.
@@ -125,18 +139,43 @@ func (a *app) printStores(stores []trust.Result, changed string) {
 	for _, r := range stores {
 		width = max(width, len(storeLabel(r)))
 	}
+	asRoot, kinds := "", []string(nil)
 	for _, r := range stores {
 		if r.State == trust.StateUnused && !a.verbose {
 			continue // nobody reads it
 		}
 		fmt.Fprintf(a.out, "%-*s  %s\n", width, storeLabel(r), a.storeState(r, changed))
-		if fix := fixOf(r); fix != "" {
+		fix := fixOf(r)
+		if command, kind, ok := strings.Cut(fix, forStores); ok && r.Err == nil { // one line for all of them, below
+			if asRoot = command; !slices.Contains(kinds, kind) {
+				kinds = append(kinds, kind)
+			}
+		} else if fix != "" {
 			fmt.Fprintf(a.out, "%-*s  next: %s\n", width, "", fix)
 		}
 		if r.Note != "" && r.Err == nil {
 			fmt.Fprintf(a.out, "%-*s  %s\n", width, "", r.Note)
 		}
 	}
+	if kinds != nil {
+		fmt.Fprintf(a.out, "\nFor the stores that only root may change:\n  %s\n", asRoot+forStores+strings.Join(kinds, ","))
+	}
+}
+
+// forStores is what package trust puts before the kind of store in the command
+// that makes root trust it.
+const forStores = " trust --stores "
+
+// printRemoved prints the stores that Remove has changed or could not change, and
+// with -v the others.
+func (a *app) printRemoved(stores []trust.Result) {
+	if !a.verbose {
+		stores = slices.DeleteFunc(slices.Clone(stores), func(r trust.Result) bool { return !r.Changed && r.Err == nil })
+	}
+	if len(stores) == 0 {
+		fmt.Fprintf(a.out, "No store has it.\n")
+	}
+	a.printStores(stores, "root removed")
 }
 
 func (a *app) storeState(r trust.Result, changed string) string {
@@ -144,7 +183,9 @@ func (a *app) storeState(r trust.Result, changed string) string {
 	case r.Err != nil:
 		return a.bad.Sprint("failed: " + r.Err.Error())
 	case r.Changed:
-		return a.good.Sprint(changed)
+		return a.good.Sprint(changed) + gone(r)
+	case r.Skipped && r.NeedsRoot:
+		return "left alone: " + r.Reason
 	case r.State == trust.StateTrusted:
 		return a.good.Sprint("trusted") + history(r)
 	case r.Reason != "":
@@ -157,10 +198,10 @@ func (a *app) storeState(r trust.Result, changed string) string {
 func history(r trust.Result) string {
 	var text string
 	if !r.Since.IsZero() {
-		text = ", since " + r.Since.Local().Format(time.DateOnly)
+		text = " since " + r.Since.Local().Format(time.DateOnly)
 	}
 	if r.Made {
-		text += ", and made for that"
+		text += "; rtcdev made this store"
 	}
 	if r.Stale > 0 {
 		text += "; a root of an earlier authority is in it too (rtcdev certs untrust removes all, then trust again)"
@@ -212,4 +253,12 @@ func failures(done []trust.Result, doing string) error {
 		return nil
 	}
 	return &fault{fmt.Errorf("%s these stores failed: %s", doing, strings.Join(names, ", ")), next, exitTrust}
+}
+
+// gone says what went with a root that was removed.
+func gone(r trust.Result) string {
+	if r.Unmade {
+		return ", with the store that was made for it"
+	}
+	return ""
 }

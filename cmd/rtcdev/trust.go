@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +22,9 @@ func newTrustCmd(run func(ctx context.Context, kinds []string) error) *cobra.Com
 		Short: "Make this machine trust your local authority",
 		Long: `Add the root of your local authority to the certificate stores of this machine:
 the system's, those of Chromium, Chrome and Firefox, and Java's. It shows what it
-will touch and asks first; then it reads every store back, and the exit code is 4
-unless each one trusts the root. Stores that only root may change are left alone
-unless you name them. Undo it all with: rtcdev certs untrust
+will touch and asks first; then it reads each store back, and the exit code is 4
+if one of them does not trust the root. Stores that only root may change are left
+alone, unless you name them. Undo it all with: rtcdev certs untrust
 
 The stores:
   system   the operating system's own (curl, Go, Python …); under WSL, Windows' too
@@ -54,6 +55,9 @@ func storesCmd(run func(ctx context.Context, kinds []string) error, cmd *cobra.C
 	known := trust.Kinds()
 	cmd.Flags().StringSliceVar(&kinds, "stores", nil, "only these `stores`: "+strings.Join(known, ", "))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("stores") && len(kinds) == 0 { // an unset variable, perhaps: it must not mean all
+			return usage(cmd.CommandPath()+" --stores "+strings.Join(known, ","), "--stores names no store")
+		}
 		for _, k := range kinds {
 			if !slices.Contains(known, k) {
 				return usage(cmd.CommandPath()+" --stores "+strings.Join(known, ","), "there is no kind of store called %q", k)
@@ -87,15 +91,31 @@ func machine() (trust.Machine, error) {
 	return m, nil
 }
 
+// withStores is a command with the person's own choice of stores.
+func withStores(command string, kinds []string) string {
+	if len(kinds) == 0 {
+		return command
+	}
+	return command + " --stores " + strings.Join(kinds, ",")
+}
+
+// interrupted is the error of a command that ended at Ctrl-C. A part of its work
+// may be done.
+func interrupted(next string) error {
+	return &fault{errors.New("interrupted; some stores may have been changed"), next, exitInterrupted}
+}
+
 // trust asks, makes the stores trust the authority, and reads them back.
 func (a *app) trust(ctx context.Context, kinds []string) error {
-	root, err := a.rootToTrust()
+	next := withStores("rtcdev certs trust", kinds)
+	noYes := &fault{errors.New("changing what this machine trusts needs a yes, and there is no terminal to ask on"), next + " --yes", exitTrust}
+	root, err := a.rootToTrust(noYes)
 	if err != nil {
 		return err
 	}
 	description, broken := describe()
-	if errors.Is(broken, certs.ErrExpired) {
-		return broken // no browser would take it
+	if broken != nil { // nothing comes to trust what may be somebody else's, or works no more
+		return fmt.Errorf("looking at the local authority: %w", broken)
 	}
 	a.warnOfEnd(description)
 	m, err := machine()
@@ -105,35 +125,36 @@ func (a *app) trust(ctx context.Context, kinds []string) error {
 	before := m.Status(ctx, root, kinds...)
 	if canInstall(before) && !a.yes {
 		if !a.interactive() {
-			return &fault{errors.New("changing what this machine trusts needs a yes, and there is no terminal to ask on"), "rtcdev certs trust --yes", exitTrust}
+			return noYes
 		}
 		if !a.askForTrust(root, before) {
-			return &fault{errors.New("nothing was changed: the answer was not y"), "rtcdev certs trust", exitTrust}
+			return &fault{errors.New("nothing was changed: the answer was not y"), next, exitTrust}
 		}
-	}
-	if canInstall(before) {
-		a.note("Adding the root, and reading each store back…\n")
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	if canInstall(before) {
+		a.note("Adding the root, and reading each store back…\n")
+	}
 	done := m.Install(ctx, root, kinds...)
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted; run `rtcdev certs status` to see what was done: %w", ctx.Err())
+		return interrupted("rtcdev certs status")
 	}
-	a.report(root, done, "trusted now", broken)
+	a.report(root, done, "trusted now", nil)
 	a.nodeLine(m)
-	if err := trustOutcome(done); err != nil {
-		return err
-	}
-	return broken
+	return trustOutcome(done)
 }
 
-// rootToTrust is the present root; without one an authority is made. The root
-// alone is enough: with sudo the rest belongs to the person, not to us.
-func (a *app) rootToTrust() (*x509.Certificate, error) {
+// rootToTrust is the present root; without one an authority is made, unless nobody
+// can say yes to it. The root alone is read: with sudo the rest belongs to the
+// person, not to us.
+func (a *app) rootToTrust(noYes error) (*x509.Certificate, error) {
 	root, err := openRoot()
 	if !errors.Is(err, certs.ErrNoAuthority) {
 		return root, err
+	}
+	if !a.yes && !a.interactive() {
+		return nil, noYes
 	}
 	ca, _, err := a.authority(nil, false)
 	if err != nil {
@@ -158,7 +179,7 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 	if len(roots) == 0 {
 		return a.result(trustReport{Stores: []storeReport{}}, "There is no local authority, and no store trusts one of ours: there is nothing to undo.\n")
 	}
-	all, err := a.removeRoots(ctx, m, roots, kinds)
+	all, err := a.removeRoots(ctx, m, roots, kinds, "rtcdev certs untrust")
 	if err != nil {
 		return err
 	}
@@ -167,19 +188,25 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 			return err
 		}
 	}
-	return failures(all, "removing the authority from")
+	if err := failures(all, "removing the authority from"); err != nil || a.json {
+		return err
+	}
+	if kinds == nil {
+		fmt.Fprintf(a.out, "Nothing on this machine trusts an authority of rtcdev now.\n")
+		a.note("The authority itself stays in %s; other devices trust it\nuntil you delete its root there.\n", m.Journal)
+	}
+	return nil
 }
 
-// removeRoots removes roots from the stores and prints what became of each.
-func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Certificate, kinds []string) ([]trust.Result, error) {
-	if len(roots) > 0 {
-		a.note("Removing the root, and reading each store back…\n")
-	}
+// removeRoots removes roots from the stores and prints what became of each. again
+// is the command that goes on after an interruption.
+func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Certificate, kinds []string, again string) ([]trust.Result, error) {
 	var all []trust.Result
 	for _, root := range roots {
+		a.note("Removing the root %.11s… of %s\n", certs.FingerprintOf(root), root.NotBefore.Local().Format(time.DateOnly))
 		done := m.Remove(ctx, root, kinds...)
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("interrupted; run `rtcdev certs untrust` again: %w", ctx.Err())
+			return nil, interrupted(withStores(again, kinds))
 		}
 		for i := range done { // how to trust it again is not the next step here
 			if done[i].Err == nil {
@@ -187,10 +214,7 @@ func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Ce
 			}
 		}
 		if !a.json {
-			if len(roots) > 1 {
-				fmt.Fprintf(a.out, "Root %s\n", certs.FingerprintOf(root))
-			}
-			a.printStores(done, "removed")
+			a.printRemoved(done)
 		}
 		all = append(all, done...)
 	}

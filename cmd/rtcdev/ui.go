@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,13 +136,20 @@ func (a *app) reportError(err error) {
 	if next != "" {
 		fmt.Fprintf(a.err, "  next: %s\n", next)
 	}
-	if a.json && !a.out.used { // a result on stdout has told what failed
+	if (a.json || askedForJSON()) && !a.out.used { // a result on stdout has told what failed
 		_ = a.event(struct {
 			Error string `json:"error"`
 			Next  string `json:"next,omitempty"`
 			Exit  int    `json:"exit"`
 		}{err.Error(), next, exitCode(err)})
 	}
+}
+
+// askedForJSON is for errors of the command line itself, which keep the flags from
+// being read.
+func askedForJSON() bool {
+	env, err := strconv.ParseBool(os.Getenv("RTCDEV_JSON"))
+	return slices.Contains(os.Args, "--json") || err == nil && env
 }
 
 func nextStep(err error) string {
