@@ -1,17 +1,13 @@
 package main
 
 import (
-	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,8 +26,9 @@ func TestTrustAndBack(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the system's stores need root; TestTrustAsAPerson is for everybody else")
 	}
+	certutil := need(t, "certutil", "libnss3-tools")
 	for _, tool := range [][2]string{
-		{"certutil", "libnss3-tools"}, {"chromium", "chromium"}, {"firefox-esr", "firefox-esr"}, {"curl", "curl"},
+		{"chromium", "chromium"}, {"firefox-esr", "firefox-esr"}, {"curl", "curl"},
 		{"java", "default-jdk-headless"}, {"keytool", "default-jdk-headless"}, {"update-ca-certificates", "ca-certificates"},
 	} {
 		need(t, tool[0], tool[1])
@@ -55,8 +52,9 @@ func TestTrustAndBack(t *testing.T) {
 			trusts: `firefox .*locked-up .*failed: .*protected by a password`},
 		// Firefox copies what its policy file names into its profile, from where
 		// only certutil takes it out.
-		{name: "certutil is missing", prepare: hideCertutil, untrusts: `firefox .*failed: .*certutil`, restore: showCertutil},
-		{name: "killed between journal and change", stores: "nss,firefox", begin: killedHalfway},
+		{name: "certutil is missing", prepare: hidden(certutil), untrusts: `firefox .*failed: .*certutil`, restore: shown(certutil)},
+		{name: "killed between journal and change", stores: "nss,firefox", kill: killedBeforeTheFirst},
+		{name: "killed after the change of the second store", stores: "nss,firefox", kill: killedAfterTheSecond},
 	} {
 		t.Run(situation.name, situation.run)
 	}
@@ -96,7 +94,7 @@ type situation struct {
 	stores  string         // only these; empty for all
 	clients []string       // who visits the server; nil for the browsers
 	prepare func(*account) // makes the account what the name says
-	begin   func(*account) // is for untrust to take back
+	kill    func(*account) // ends trust halfway
 
 	trusts   string         // the line of a store that trust cannot change; empty for none
 	untrusts string         // the same of untrust, after the browsers
@@ -114,19 +112,19 @@ func (s situation) run(t *testing.T) {
 		s.clients = []string{"Chromium", "Firefox"}
 	}
 	before := a.everything()
-	if s.begin != nil {
-		s.begin(a)
+	if s.kill != nil {
+		s.kill(a)
+		a.untrustAll(before)
+		s.kill(a) // and now with another trust before untrust
 	}
 
-	// Without a browser in between, everything is what it was, to the byte.
 	a.certs(s.trusts, "trust", "--yes")
-	if changed := difference(before, a.everything()); len(changed) == 0 {
+	changed := difference(before, a.everything())
+	delete(changed, a.journal())
+	if len(changed) == 0 {
 		t.Fatal("trust changed nothing that this test can see: it would see nothing of untrust either")
 	}
-	a.certs("", "untrust")
-	for path, change := range difference(before, a.everything()) {
-		t.Errorf("untrust left %s changed: %.400s", path, change)
-	}
+	a.untrustAll(before)
 
 	a.certs(s.trusts, "trust", "--yes")
 	for _, name := range s.clients {
@@ -140,11 +138,22 @@ func (s situation) run(t *testing.T) {
 		a.certs("", "untrust")
 	}
 	for _, name := range s.clients {
-		if page, err := clients()[name](a, server.ready.URL); err == nil {
-			t.Errorf("after untrust, %s shows %.300q", name, page)
+		page, err := clients()[name](a, server.ready.URL)
+		if said := fmt.Sprint(page, err); err == nil || !strings.Contains(said, refusals()[name]) {
+			t.Errorf("after untrust, %s was to say %q, and says %.2000q", name, refusals()[name], said)
 		}
 	}
 	a.checkClean(before)
+}
+
+// untrustAll takes everything back. Without a browser in between, that is to the
+// byte, with no journal left.
+func (a *account) untrustAll(before map[string]string) {
+	a.t.Helper()
+	a.certs("", "untrust")
+	for path, change := range difference(before, a.everything()) {
+		a.t.Errorf("untrust left %s changed: %.400s", path, change)
+	}
 }
 
 // checkClean looks for what is left after the browsers have written into their
@@ -152,7 +161,7 @@ func (s situation) run(t *testing.T) {
 func (a *account) checkClean(before map[string]string) {
 	a.t.Helper()
 	for path := range difference(before, a.everything()) {
-		if !strings.HasPrefix(path, a.home) {
+		if path == a.journal() || !strings.HasPrefix(path, a.home) {
 			a.t.Errorf("after the browsers, untrust left %s changed", path)
 		}
 	}
@@ -219,6 +228,16 @@ func clients() map[string]func(a *account, url string) (string, error) {
 	}
 }
 
+// refusals are the clients' own words for an authority that they do not know.
+func refusals() map[string]string {
+	return map[string]string{
+		"Chromium": "ERR_CERT_AUTHORITY_INVALID",
+		"Firefox":  "SEC_ERROR_UNKNOWN_ISSUER",
+		"curl":     "unable to get local issuer certificate",
+		"Java":     "PKIX path building failed",
+	}
+}
+
 // output runs another program and returns all that it says.
 func (a *account) output(program string, args ...string) string {
 	a.t.Helper()
@@ -267,100 +286,64 @@ func masterPassword(a *account) {
 	a.makeDatabase(filepath.Join(filepath.Dir(ini), "locked-up"), "-f", password)
 }
 
-// hideCertutil takes certutil off PATH, until showCertutil.
-func hideCertutil(a *account) {
-	program := need(a.t, "certutil", "libnss3-tools")
-	if err := syscall.Mount("/dev/null", program, "", syscall.MS_BIND, ""); err != nil {
-		a.t.Fatal(err)
-	}
-	a.t.Cleanup(func() { _ = syscall.Unmount(program, 0) }) // fails when it has been shown
-}
-
-func showCertutil(a *account) {
-	if err := syscall.Unmount("/usr/bin/certutil", 0); err != nil {
-		a.t.Fatal(err)
+// hidden makes a program a file that cannot be run, until shown.
+func hidden(program string) func(*account) {
+	return func(a *account) {
+		if err := syscall.Mount("/dev/null", program, "", syscall.MS_BIND, ""); err != nil {
+			a.t.Fatal(err)
+		}
+		a.t.Cleanup(func() { _ = syscall.Unmount(program, 0) }) // fails when it has been shown
 	}
 }
 
-// killedHalfway kills trust when it is about to change the first database, which
-// is in the journal by then.
-func killedHalfway(a *account) {
+func shown(program string) func(*account) {
+	return func(a *account) {
+		if err := syscall.Unmount(program, 0); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+// killedBeforeTheFirst kills trust when it is about to change the first database,
+// which is in the journal by then.
+func killedBeforeTheFirst(a *account) {
+	a.kill("kill -9 $PPID\n")
+	if found := databases(a.home); len(found) > 0 {
+		a.t.Fatalf("the first database has been made before the kill: %q", found)
+	}
+}
+
+// killedAfterTheSecond kills trust when the root is in the databases of Chromium
+// and of Firefox, before it could read the second one back.
+func killedAfterTheSecond(a *account) {
+	a.kill(fmt.Sprintf("%[1]q \"$@\" || exit\ncase \"$*\" in *-A*) case \"$*\" in */firefox/*) kill -9 $PPID ;; esac ;; esac\n",
+		need(a.t, "certutil", "libnss3-tools")))
+	found := databases(a.home)
+	if len(found) != 2 {
+		a.t.Fatalf("the databases are %q", found)
+	}
+	for _, db := range found {
+		if list := a.output("certutil", "-L", "-d", "sql:"+db); !strings.Contains(list, "rtcdev") {
+			a.t.Fatalf("the root is not in %s: %s", db, list)
+		}
+	}
+}
+
+// kill runs trust with a script in the place of certutil that kills it.
+func (a *account) kill(script string) {
+	a.t.Helper()
 	fake := filepath.Join(a.tmp, "bin")
-	a.write(filepath.Join(fake, "certutil"), "#!/bin/sh\nkill -9 $PPID\n")
-	cmd := a.command("rtcdev", "certs", "trust", "--yes", "--stores", "nss")
+	a.write(filepath.Join(fake, "certutil"), "#!/bin/sh\n"+script)
+	cmd := a.command("rtcdev", "certs", "trust", "--yes")
 	cmd.Env = append(cmd.Env, "PATH="+fake+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	journal := filepath.Join(a.home, ".local", "share", "rtcdev", "trust-journal.json")
-	if _, missing := os.Stat(journal); err == nil || missing != nil {
+	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if _, missing := os.Stat(a.journal()); status.Signal() != syscall.SIGKILL || missing != nil {
 		a.t.Fatalf("it should have been killed with its journal written (%v): %v\n%s", missing, err, out)
 	}
 }
 
-// everything is a fingerprint of every file of the account and of the system's
-// stores, by path. A Java keystore and an NSS database are never written twice alike: their
-// entries count.
-func (a *account) everything() map[string]string {
-	a.t.Helper()
-	found := make(map[string]string)
-	journal := filepath.Join(a.home, ".local", "share", "rtcdev", "trust-journal.json")
-	for _, dir := range []string{a.home, "/etc/ssl", "/etc/ca-certificates", "/etc/ca-certificates.conf", "/usr/local/share",
-		"/etc/chromium", "/etc/opt", "/etc/firefox", "/etc/firefox-esr"} {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || path == journal {
-				return nil // a folder that does not exist
-			}
-			found[path] = a.fingerprint(path, d)
-			return nil
-		})
-		if err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	return found
-}
-
-func (a *account) fingerprint(path string, d fs.DirEntry) string {
-	switch {
-	case d.IsDir():
-		return "folder"
-	case d.Type()&fs.ModeSymlink != 0:
-		target, _ := os.Readlink(path)
-		return "link to " + target
-	case d.Name() == "cert9.db": // nor are these
-		return a.output("certutil", "-L", "-d", "sql:"+filepath.Dir(path))
-	case d.Name() == "key4.db":
-		return "keys"
-	case path == "/etc/ssl/certs/java/cacerts":
-		return a.output("keytool", "-list", "-keystore", path, "-storepass", "changeit")
-	case !d.Type().IsRegular():
-		return d.Type().String()
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(data))
-}
-
-// difference is what is in one and not in the other, or not the same.
-func difference(before, after map[string]string) map[string]string {
-	changed := make(map[string]string)
-	for _, path := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
-		if before[path] != after[path] {
-			changed[path] = before[path] + " -> " + after[path]
-		}
-	}
-	return changed
-}
-
-// databases are the NSS databases below a home folder.
-func databases(home string) []string {
-	var found []string
-	_ = filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == "cert9.db" {
-			found = append(found, filepath.Dir(path))
-		}
-		return nil
-	})
-	return found
+// journal is the file in which trust keeps what it is about to change.
+func (a *account) journal() string {
+	return filepath.Join(a.home, ".local", "share", "rtcdev", "trust-journal.json")
 }
