@@ -3,7 +3,6 @@ package trust
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -30,7 +29,7 @@ func (m Machine) certutilFix() string {
 // distribution returns ID and then the words of ID_LIKE from os-release(5),
 // nearest relative first.
 func (m Machine) distribution() []string {
-	raw, err := os.ReadFile(filepath.Join(m.Root, "/etc/os-release"))
+	raw, err := readSmall(filepath.Join(m.Root, "/etc/os-release"), maxProfilesFile)
 	if err != nil {
 		return nil
 	}

@@ -51,7 +51,11 @@ func (m Machine) firefoxStores() []Store {
 }
 
 // firefoxAt is a profile that the journal knows.
-func (m Machine) firefoxAt(dir string) Store { return m.profile(dir) }
+func (m Machine) firefoxAt(dir string) Store {
+	s := m.profile(dir)
+	s.browser = "" // Firefox does not list it any more
+	return s
+}
 
 func (m Machine) profile(dir string) firefoxStore {
 	s := firefoxStore{nssStore: nssStore{m: m, kind: KindFirefox, dir: dir, browser: BrowserFirefox}}
@@ -93,8 +97,13 @@ func (s firefoxStore) Install(ctx context.Context, root *x509.Certificate) error
 	if err := s.nssStore.Install(ctx, root); err != nil || s.first == nil || s.first.announced() {
 		return err
 	}
+	unlock, err := s.m.lockDir(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := s.first.announce(); err != nil {
-		return fault("ls -la "+quote(s.m.OS, s.first.base), "making the first profile of Firefox: %w", err)
+		return fault(s.m.listing(s.first.base), "making the first profile of Firefox: %w", err)
 	}
 	return nil
 }
@@ -112,6 +121,9 @@ func (s firefoxStore) missing() string {
 // unmake takes back the database, and the profile if that was made, too. It does
 // nothing once Firefox has run with the profile: then it is the person's.
 func (s firefoxStore) unmake(ctx context.Context, top string) error {
+	if err := s.m.guardedFolder(s.dir); err != nil {
+		return err
+	}
 	unlock, err := s.m.lockDir(ctx, s.dir)
 	if err != nil {
 		return err
@@ -125,6 +137,7 @@ func (s firefoxStore) unmake(ctx context.Context, top string) error {
 		}
 		return s.discard(ctx, top)
 	}
+	sweepProfile(base)
 	listed, untouched := firstProfileUntouched(base)
 	if !untouched {
 		return nil
@@ -194,19 +207,22 @@ func (p firstProfile) announced() bool {
 }
 
 // announce lets Firefox find the profile, as the last step: profiles.ini is never
-// there without a complete profile.
+// there without a complete profile. It needs the lock.
 func (p firstProfile) announce() error {
+	sweepProfile(p.base)
 	if p.platform != "" {
 		text := []byte(compatibilityHead + p.platform + compatibilityTail)
 		if err := replaceFile(filepath.Join(p.dir(), compatibilityFile), text, 0o600); err != nil {
 			return err
 		}
 	}
-	list := filepath.Join(p.base, profilesFile)
-	if exists(list) { // Firefox has been started meanwhile
-		return fmt.Errorf("%s is there by now: %w", list, fs.ErrExist)
-	}
-	return replaceFile(list, profilesText(), 0o644)
+	return createFile(filepath.Join(p.base, profilesFile), profilesText(), 0o644) // not if Firefox has been started meanwhile
+}
+
+// sweepProfile deletes what an announce that was killed left half-written.
+func sweepProfile(base string) {
+	sweep(base)
+	sweep(filepath.Join(base, firstProfileName))
 }
 
 // firstProfileUntouched reports whether the profile that Install made in base

@@ -217,7 +217,9 @@ func TestFirefoxFaults(t *testing.T) {
 		"no certutil": {func(_ *testing.T, m *Machine, _ string) {
 			m.LookPath = func(string) (string, error) { return "", exec.ErrNotFound }
 			m.UID, m.RootCommand = 0, "rtcdev certs"
-		}, ErrToolMissing, StateUnavailable, "; or, without it: rtcdev certs trust --stores policy"},
+			must(t, os.Mkdir(filepath.Join(m.Root, "etc"), 0o755))
+			must(t, os.WriteFile(filepath.Join(m.Root, "etc/os-release"), []byte("ID=debian\n"), 0o644))
+		}, ErrToolMissing, StateUnavailable, "sudo apt install libnss3-tools"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, root, ctx := testMachine(t), newRoot(t).cert, t.Context()

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // journalFile holds the journal, as JSON. It holds no secret: roots are public.
@@ -62,22 +64,6 @@ func (j *journal) find(s Store, root *x509.Certificate) (*changed, *added) {
 	return nil, nil
 }
 
-// goneStore is one that the journal knows and that somebody has deleted, such as
-// the database of a browser profile. Remove takes it out of the journal.
-type goneStore struct{ changed changed }
-
-func (s goneStore) Name() string { return s.changed.Store }
-func (s goneStore) Kind() string { return s.changed.Kind }
-func (s goneStore) Path() string { return s.changed.Path }
-
-func (s goneStore) Status(context.Context, *x509.Certificate) Status {
-	return Status{State: StateUnused, Reason: "it is not there any more", Path: s.changed.Path}
-}
-
-func (goneStore) Install(context.Context, *x509.Certificate) error   { return nil }
-func (goneStore) Remove(context.Context, *x509.Certificate) error    { return nil }
-func (goneStore) Roots(context.Context) ([]*x509.Certificate, error) { return nil, nil }
-
 // clear removes what a process has made of a store that it did not live to
 // finish: certutil, for one, does not go on from there. A store that is complete
 // and in use stays, by the contract of unmake.
@@ -91,7 +77,7 @@ func (j *journal) clear(ctx context.Context, s Store, root *x509.Certificate) er
 }
 
 // record writes into the journal that root is about to be put into s, once a
-// half-made store is cleared away, so that Install makes it anew.
+// half-made store is cleared away, so that Install makes it anew. It needs the lock.
 func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) error {
 	j, err := m.readJournal()
 	if err != nil {
@@ -104,7 +90,7 @@ func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) er
 	if k, ok := s.(maker); ok {
 		made = k.missing()
 	}
-	return m.updateJournal(ctx, func(j *journal) error {
+	return m.updateJournal(func(j *journal) error {
 		c, r := j.find(s, root)
 		if c == nil {
 			j.Stores = append(j.Stores, changed{Store: s.Name(), Kind: s.Kind(), Path: s.Path(), Made: made})
@@ -120,7 +106,7 @@ func (m Machine) record(ctx context.Context, s Store, root *x509.Certificate) er
 }
 
 // forget takes root's change of s out of the journal, once root is out of s. The
-// last one takes the store with it, if it was made for it.
+// last one takes the store with it, if it was made for it. It needs the lock.
 func (m Machine) forget(ctx context.Context, s Store, root *x509.Certificate) error {
 	j, err := m.readJournal()
 	if err != nil {
@@ -129,7 +115,7 @@ func (m Machine) forget(ctx context.Context, s Store, root *x509.Certificate) er
 	if _, r := j.find(s, root); r == nil {
 		return nil // without a record, nobody knows whether the store was made
 	}
-	return m.updateJournal(ctx, func(j *journal) error {
+	return m.updateJournal(func(j *journal) error {
 		c, r := j.find(s, root)
 		if r == nil {
 			return nil // another process was quicker
@@ -153,26 +139,16 @@ func (m Machine) readJournal() (journal, error) {
 	path := filepath.Join(m.Journal, journalFile)
 	j, err := loadJournal(path)
 	if err != nil {
-		return journal{}, fault("mv "+quote(m.OS, path)+" "+quote(m.OS, path+".damaged")+
-			" (rtcdev certs untrust finds roots without it, too)", "reading the journal of changes %s: %w", path, err)
+		return journal{}, fault(m.moveAway(path), "reading the journal of changes %s: %w (rtcdev certs untrust finds the roots without it, too)", path, err)
 	}
 	return j, nil
 }
 
 func loadJournal(path string) (journal, error) {
-	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	data, err := readSmall(path, maxJournal)
+	if errors.Is(err, fs.ErrNotExist) {
 		return journal{}, nil
-	} else if err != nil {
-		return journal{}, err
-	} else if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return journal{}, errors.New("it is not a regular file")
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return journal{}, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxJournal+1))
 	if err != nil {
 		return journal{}, err
 	}
@@ -192,20 +168,34 @@ func parseJournal(data []byte) (journal, error) {
 	if j.Version != journalVersion {
 		return journal{}, fmt.Errorf("it has version %d, and this rtcdev knows version %d", j.Version, journalVersion)
 	}
+	return j, j.check()
+}
+
+// check is what parseJournal accepts. Names and paths go to the terminal.
+func (j *journal) check() error {
 	for _, c := range j.Stores {
+		if strings.ContainsFunc(c.Store+c.Path+c.Made, unprintable) {
+			return fmt.Errorf("it is damaged: control characters are in %q at %q", c.Store, c.Path)
+		}
 		if !slices.Contains(Kinds(), c.Kind) || !filepath.IsAbs(c.Path) || len(c.Roots) == 0 {
-			return journal{}, fmt.Errorf("it is damaged: there is no store %q at %q", c.Kind, c.Path)
+			return fmt.Errorf("it is damaged: there is no store %q at %q", c.Kind, c.Path)
 		}
 		if c.Made != "" && !within(c.Made, c.Path) && filepath.Dir(c.Made) != c.Path {
-			return journal{}, fmt.Errorf("it is damaged: %q was not made for %q", c.Made, c.Path)
+			return fmt.Errorf("it is damaged: %q was not made for %q", c.Made, c.Path)
 		}
 		for _, r := range c.Roots {
 			if _, err := x509.ParseCertificate(r.DER); err != nil {
-				return journal{}, fmt.Errorf("it is damaged: %w", err)
+				return fmt.Errorf("it is damaged: %w", err)
 			}
 		}
 	}
-	return j, nil
+	return nil
+}
+
+// unprintable reports whether r would not show as itself: the control characters,
+// and those that turn the direction of writing.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError
 }
 
 // within reports whether path is dir or something in it.
@@ -214,43 +204,34 @@ func within(dir, path string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// firstMissing returns the topmost part of path that does not exist, or "" when
-// path does.
-func firstMissing(path string) string {
-	missing := ""
-	for !exists(path) && path != filepath.Dir(path) {
-		path, missing = filepath.Dir(path), path
+// lockChange keeps other processes of ours from changing a store or the journal,
+// from before the one is recorded until it is read back: otherwise one could take
+// a record for done with that another is about to act on.
+func (m Machine) lockChange(ctx context.Context) (unlock func(), err error) {
+	if m.Journal == "" {
+		return func() {}, nil
 	}
-	return missing
+	if unlock, err = m.lockDir(ctx, m.Journal); err != nil {
+		return nil, fmt.Errorf("recording the change: %w", err)
+	}
+	return unlock, nil
 }
 
-// removeEmptied removes dir and the folders above it up to top, as far as there
-// is nothing in them.
-func removeEmptied(dir, top string) {
-	for ; within(top, dir); dir = filepath.Dir(dir) {
-		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return
-		}
-	}
-}
-
-// updateJournal changes the journal as a whole, one process at a time. It is on
-// the disk before it returns.
-func (m Machine) updateJournal(ctx context.Context, change func(*journal) error) error {
+// updateJournal changes the journal as a whole. It is on the disk before it
+// returns. It needs the lock.
+func (m Machine) updateJournal(change func(*journal) error) error {
 	if m.Journal == "" {
 		return nil
 	}
-	unlock, err := m.lockDir(ctx, m.Journal)
-	if err != nil {
-		return fmt.Errorf("recording the change: %w", err)
-	}
-	defer unlock()
 	j, err := m.readJournal()
 	if err != nil {
 		return err
 	}
 	if err := change(&j); err != nil {
 		return err
+	}
+	if err := j.check(); err != nil { // nobody could read it again
+		return fmt.Errorf("recording the change in %s: %w", m.Journal, err)
 	}
 	j.Version = journalVersion
 	if err := m.writeJournal(j); err != nil {
@@ -261,6 +242,7 @@ func (m Machine) updateJournal(ctx context.Context, change func(*journal) error)
 
 // writeJournal replaces the file. An empty journal is no file at all.
 func (m Machine) writeJournal(j journal) (err error) {
+	sweep(m.Journal)
 	path := filepath.Join(m.Journal, journalFile)
 	if len(j.Stores) == 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -273,31 +255,4 @@ func (m Machine) writeJournal(j journal) (err error) {
 		return err
 	}
 	return replaceFile(path, append(data, '\n'), 0o600)
-}
-
-// replaceFile writes a file as a whole: a reader, and a power failure, finds the
-// old or the new one. As root it gives the file to the owner of the folder: with
-// sudo, that is the person whose folder it is.
-func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".rtcdev-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(data)
-	if err := errors.Join(err, file.Chmod(mode), giveToOwner(file, filepath.Dir(path)), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	if folder, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = folder.Sync() // makes the rename last; where a folder cannot be synced (Windows), nothing is to be done
-		_ = folder.Close()
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -101,42 +100,6 @@ func (m Machine) Stores() []Store {
 	}
 	return stores
 }
-
-// storeAt returns a store that Stores did not find and the journal knows. It is
-// nil for the kinds of which Stores always finds every one.
-func (m Machine) storeAt(c changed) Store {
-	switch {
-	case !exists(c.Path):
-		return goneStore{c}
-	case c.Kind == KindNSS:
-		return m.nssAt(c.Path)
-	case c.Kind == KindFirefox:
-		return m.firefoxAt(c.Path)
-	case c.Kind == KindJava:
-		return m.javaAt(c.Path)
-	}
-	return nil
-}
-
-// noStore stands for the stores of a kind that the caller named and this machine
-// has none of. Its fault says what is missing; default runs pass over it.
-type noStore struct {
-	m    Machine
-	kind string
-	err  error
-}
-
-func (s noStore) Name() string { return s.kind }
-func (s noStore) Kind() string { return s.kind }
-func (s noStore) Path() string { return s.m.Home }
-
-func (s noStore) Status(context.Context, *x509.Certificate) Status {
-	return unreadable(Status{}, s.err)
-}
-
-func (s noStore) Install(context.Context, *x509.Certificate) error   { return s.err }
-func (s noStore) Remove(context.Context, *x509.Certificate) error    { return nil }
-func (s noStore) Roots(context.Context) ([]*x509.Certificate, error) { return nil, nil }
 
 // output runs a program under m's time limit. A failed run returns its
 // output together with the error.

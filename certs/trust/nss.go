@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -78,7 +77,7 @@ func (s nssStore) Status(ctx context.Context, root *x509.Certificate) Status {
 		st.State, st.Reason = StateAbsent, reasonAbsent
 		if err := s.hasPassword(ctx); errors.Is(err, ErrPassword) { // then Install cannot change it
 			st = unreadable(st, err)
-			st.State = StateUnavailable
+			st.State, st.because = StateUnavailable, ErrPassword
 		}
 	}
 	return st
@@ -120,8 +119,10 @@ func (s nssStore) read(ctx context.Context, root *x509.Certificate) (e entry, st
 // unreadable fills st for a store that err keeps from being read.
 func unreadable(st Status, err error) Status {
 	st.State, st.Reason = StateUnknown, err.Error()
-	if errors.Is(err, ErrToolMissing) || errors.Is(err, ErrUnsupported) {
-		st.State = StateUnavailable
+	for _, reason := range []error{ErrToolMissing, ErrUnsupported, ErrNotOwner} {
+		if errors.Is(err, reason) {
+			st.State, st.because = StateUnavailable, reason
+		}
 	}
 	var f *Fault
 	if errors.As(err, &f) {
@@ -235,11 +236,6 @@ const maxDatabase = 256 << 20
 // the number, and the number that goes with the trust.
 func (s nssStore) mentions(root *x509.Certificate) bool {
 	serial := root.SerialNumber.Bytes()
-	file, err := os.Open(filepath.Join(s.dir, "cert9.db"))
-	if err != nil {
-		return true
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxDatabase+1))
+	data, err := readSmall(filepath.Join(s.dir, "cert9.db"), maxDatabase)
 	return err != nil || len(data) > maxDatabase || len(serial) < 8 || bytes.Contains(data, serial)
 }

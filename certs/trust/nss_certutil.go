@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -45,8 +46,9 @@ func (s nssStore) list(ctx context.Context) ([]entry, error) {
 
 // find looks in a listing for exactly root, first under our nickname, then under
 // any other, because NSS keeps the nickname under which somebody imported it
-// earlier. Without it, the answer has ours false, and a nick when our nickname is
-// taken.
+// earlier; but there only if the file can hold it, since each of hundreds of
+// entries takes a run of certutil. Without it, the answer has ours false, and a
+// nick when our nickname is taken.
 func (s nssStore) find(ctx context.Context, entries []entry, root *x509.Certificate) (entry, error) {
 	own := nickname(root)
 	var taken entry
@@ -54,6 +56,9 @@ func (s nssStore) find(ctx context.Context, entries []entry, root *x509.Certific
 		if e.nick == own {
 			taken, entries[0], entries[i] = e, e, entries[0]
 		}
+	}
+	if !s.mentions(root) {
+		entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.nick != own })
 	}
 	for _, e := range entries {
 		if ourNick.MatchString(e.nick) && e.nick != own {
@@ -115,19 +120,18 @@ func (s nssStore) certutil() (string, error) {
 	if path := s.m.nssCertutil(); path != "" {
 		return path, nil
 	}
-	fix := s.m.certutilFix()
 	if s.m.OS == "linux" && s.m.UID == 0 {
-		command := s.m.RootCommand
-		if command == "" {
-			command = "rtcdev certs"
-		}
-		fix += "; or, without it: " + command + " trust --stores policy"
+		command := cmp.Or(s.m.RootCommand, "rtcdev certs")
+		return "", fault(s.m.certutilFix(), "looking for certutil: %w; install it or, as root without it: %s trust --stores policy", ErrToolMissing, command)
 	}
-	return "", fault(fix, "looking for certutil: %w", ErrToolMissing)
+	return "", fault(s.m.certutilFix(), "looking for certutil: %w", ErrToolMissing)
 }
 
 // run runs one certutil command on the database and names what went wrong.
 func (s nssStore) run(ctx context.Context, command string, args ...string) (string, error) {
+	if err := s.m.guardedFolder(s.dir); err != nil { // certutil loads the modules that pkcs11.txt names
+		return "", err
+	}
 	program, err := s.certutil()
 	if err != nil {
 		return "", err
@@ -145,7 +149,7 @@ func (s nssStore) run(ctx context.Context, command string, args ...string) (stri
 	case strings.Contains(said, "SEC_ERROR_BAD_PASSWORD"):
 		return out, fault(s.passwordFix(), what, s.dir, ErrPassword)
 	case strings.Contains(said, "SEC_ERROR_READ_ONLY"):
-		return out, fault("ls -la "+quote(s.m.OS, s.dir), what, s.dir, ErrReadOnly)
+		return out, fault(s.m.listing(s.dir), what, s.dir, ErrReadOnly)
 	case strings.Contains(said, "SEC_ERROR_BAD_DATABASE"), strings.Contains(said, "SEC_ERROR_PKCS11_GENERAL_ERROR"):
 		if err := s.locked(); err != nil {
 			return out, err
@@ -171,8 +175,7 @@ func (s nssStore) damagedFix() string {
 	if s.kind == KindFirefox {
 		what = filepath.Join(s.dir, "cert9.db")
 	}
-	return fmt.Sprintf("close %s and try again; if that does not help, move it away: mv %s %s",
-		s.program(), quote(s.m.OS, what), quote(s.m.OS, what+".damaged"))
+	return fmt.Sprintf("close %s and try again; if that does not help, move it away: %s", s.program(), s.m.moveAway(what))
 }
 
 // SQLite's locks are on 512 bytes from PENDING_BYTE on, which no program reads or

@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,9 +39,9 @@ func (m Machine) nssPair(pki, dataHome string) (old, current nssStore) {
 	old = nssStore{m: m, kind: KindNSS, dir: filepath.Join(pki, "nssdb")}
 	current = nssStore{m: m, kind: KindNSS, dir: filepath.Join(dataHome, "pki", "nssdb")}
 	const unused = "there is no such database, and Chromium on this account reads another one"
-	if isDir(old.dir) || !isDir(current.dir) {
+	if mayBeDir(old.dir) || !mayBeDir(current.dir) {
 		old.browser = BrowserChromium
-		if !isDir(current.dir) {
+		if !mayBeDir(current.dir) {
 			current.unused = unused
 		}
 	} else {
@@ -106,6 +108,13 @@ func (m Machine) tilde(path string) string {
 		return "~/" + filepath.ToSlash(rel)
 	}
 	return path
+}
+
+// mayBeDir is isDir where it can be told. A folder in one that may not be looked
+// into is not passed over, but read, with the error that comes of it.
+func mayBeDir(path string) bool {
+	_, err := os.Stat(path)
+	return isDir(path) || errors.Is(err, fs.ErrPermission)
 }
 
 func isDir(path string) bool {

@@ -15,7 +15,7 @@ import (
 // a file, and which. The process is 0 or less when the system does not say.
 // A file that cannot be opened is locked by nobody.
 func lockHolder(path string, start, length int64) (pid int, held bool) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return 0, false
 	}

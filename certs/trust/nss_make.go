@@ -29,9 +29,17 @@ func (s nssStore) size(name string) int64 {
 // check reports whether the database exists, and looks at its first bytes:
 // certutil's answer to a damaged file is the same as to a locked one.
 func (s nssStore) check() (there bool, err error) {
+	if err := s.m.guardedFolder(s.dir); err != nil {
+		return false, err
+	}
+	for _, name := range nssFiles() { // certutil would wait for ever for a pipe
+		if info, err := os.Stat(filepath.Join(s.dir, name)); err == nil && !info.Mode().IsRegular() {
+			return false, fault(s.m.listing(filepath.Join(s.dir, name)), "reading %s: %w: %w", filepath.Join(s.dir, name), ErrDatabase, errIrregular)
+		}
+	}
 	const magic = "SQLite format 3\x00" // https://www.sqlite.org/fileformat.html §1.3.1
 	path := filepath.Join(s.dir, "cert9.db")
-	raw, err := os.Open(path)
+	raw, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if s.size("key4.db") > 0 { // certutil -N would fail, and somebody's keys may be in it
 			return false, fault(fmt.Sprintf("start %s once, which makes a new one, close it, and try again", s.program()),
@@ -40,7 +48,7 @@ func (s nssStore) check() (there bool, err error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fault("ls -la "+quote(s.m.OS, s.dir), "reading the NSS database: %w", err)
+		return false, fault(s.m.listing(s.dir), "reading the NSS database: %w", err)
 	}
 	defer raw.Close()
 	head := make([]byte, len(magic))
@@ -87,15 +95,11 @@ func (s nssStore) missing() string {
 
 // makeFolder makes the folder of a database that is to be created.
 func (s nssStore) makeFolder() error {
-	if s.m.UID == 0 && ownedByAnother(s.m.Home) {
-		return fault("run the same command without sudo",
-			"creating %s as root: the home folder %s: %w", s.dir, s.m.Home, ErrNotOwner)
-	}
 	if _, err := s.certutil(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fault("ls -la "+quote(s.m.OS, s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
+		return fault(s.m.listing(s.m.Home), "creating the NSS database: %w: %w", ErrReadOnly, err)
 	}
 	return nil
 }
@@ -117,12 +121,27 @@ func (s nssStore) create(ctx context.Context) error {
 			ours = append(ours, name)
 		}
 	}
-	if _, err = s.run(ctx, "-N", "--empty-password"); err != nil {
+	_, err = s.run(ctx, "-N", "--empty-password")
+	if err == nil {
+		return nil
+	}
+	// It may be half-made; or a browser that was started meanwhile made it, and has
+	// something in it by now. It is taken away even when ctx has ended.
+	if empty, fault := s.halfMade(context.WithoutCancel(ctx)); fault == nil && empty {
 		for _, name := range ours {
-			os.Remove(filepath.Join(s.dir, name)) // half-made
+			_ = os.Remove(filepath.Join(s.dir, name)) // the first error is the one to report
 		}
 	}
 	return err
+}
+
+// halfMade reports whether what certutil -N left holds nothing: no database in it
+// is longer than nothing, or the whole is empty.
+func (s nssStore) halfMade(ctx context.Context) (bool, error) {
+	if s.size("cert9.db") <= 0 && s.size("key4.db") <= 0 {
+		return true, nil
+	}
+	return s.empty(ctx)
 }
 
 // unmake is how Remove takes back a database that Install made. It goes only when
@@ -131,6 +150,9 @@ func (s nssStore) create(ctx context.Context) error {
 //
 // A browser that runs meanwhile is not told: it makes another one when it starts.
 func (s nssStore) unmake(ctx context.Context, top string) error {
+	if err := s.m.guardedFolder(s.dir); err != nil {
+		return err
+	}
 	unlock, err := s.m.lockDir(ctx, s.dir)
 	if err != nil {
 		return err
@@ -159,7 +181,7 @@ func (s nssStore) discard(ctx context.Context, top string) error {
 // empty reports whether the database holds no more than certutil -N makes. One
 // that is not there is empty, too.
 func (s nssStore) empty(ctx context.Context) (bool, error) {
-	modules, err := os.ReadFile(filepath.Join(s.dir, "pkcs11.txt"))
+	modules, err := readSmall(filepath.Join(s.dir, "pkcs11.txt"), maxDatabase)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
@@ -197,7 +219,7 @@ func (s nssStore) empty(ctx context.Context) (bool, error) {
 // The first table's root is page 2. Empty, it is a leaf (type 13) with 0 cells
 // (https://www.sqlite.org/fileformat.html §1.6, §2).
 func firstTableEmpty(path string) (bool, error) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return false, err
 	}

@@ -1,8 +1,6 @@
 package trust
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,20 +91,4 @@ func profilesIn(base string) []string {
 		}
 	}
 	return found
-}
-
-// readSmall reads a regular file of at most limit bytes, and one byte of a longer
-// one too many.
-func readSmall(path string, limit int64) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return nil, errors.New("it is not a regular file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, limit+1))
 }

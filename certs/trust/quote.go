@@ -19,3 +19,20 @@ func quote(goos, s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+// listing is a command that shows who may do what with a file or folder.
+func (m Machine) listing(path string) string {
+	if m.OS == "windows" {
+		return "icacls " + quote(m.OS, path)
+	}
+	return "ls -ld " + quote(m.OS, path)
+}
+
+// moveAway is a command that moves a damaged file or folder out of the way.
+func (m Machine) moveAway(path string) string {
+	command := "mv "
+	if m.OS == "windows" {
+		command = "move "
+	}
+	return command + quote(m.OS, path) + " " + quote(m.OS, path+".damaged")
+}

@@ -9,6 +9,9 @@
 // never waits for ever: each outside command has an empty stdin and a time
 // limit. What it touches is decided by the caller, who shows it and asks first.
 //
+// As root it works on no database of NSS that another user may change: NSS runs the
+// modules that a database names.
+//
 // # The journal
 //
 // Before a store is changed, the change is written into the journal, a file in
@@ -17,16 +20,19 @@
 // a process that was then killed, is known afterwards: Install again completes
 // it, and Remove takes it back, with a database that was made for it, unless
 // somebody else has come to use that. A store that can no longer be found by
-// looking (a JAVA_HOME that has changed) is found in the journal. What the
+// looking (a JAVA_HOME that has changed) is found in the journal, to be cleaned. What the
 // journal says is never taken for what a store holds: that is always read.
 //
 // # Limits
 //
 // A Machine's methods must not run at the same time as each other within a
 // process (the library behind the Linux system store has global settings). A
-// second process at the same time is safe; on a file system without locks (NFS),
-// one of the two may fail, and then says so. What is said of macOS and Windows
-// was tested with recorded answers of their tools, not on such machines.
+// second process at the same time is safe, because a change of a store, with what
+// the journal says of it, is made under a lock on the journal's folder. On a file
+// system without locks (NFS), and without a journal, one of the two may fail, and
+// then says so, or one may put back what the other takes out. What is said of
+// macOS and Windows was tested with answers of their tools that we composed from
+// published documents, not on such machines.
 package trust
 
 import (
@@ -37,7 +43,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -122,9 +127,14 @@ type Status struct {
 	Since time.Time `json:"since,omitzero"` // when
 	Made  bool      `json:"made,omitempty"` // the store was not there before, and goes when the root does
 
-	entry   bool // an entry with this root is there, trusted or not
-	running bool // its browser is known to run now
+	because error // the sentinel error why it is StateUnavailable
+	entry   bool  // an entry with this root is there, trusted or not
+	running bool  // its browser is known to run now
 }
+
+// foreign reports whether root leaves the store alone because another user may
+// change it.
+func (st Status) foreign() bool { return errors.Is(st.because, ErrNotOwner) }
 
 // Result is one store after Install, Remove or Status. Err is nil when the
 // store is as asked, or was left alone because nobody asked for it.
@@ -133,7 +143,8 @@ type Result struct {
 	Kind    string `json:"kind"`  // Store.Kind
 	Status         // read back after the change
 	Changed bool   `json:"changed"`
-	Skipped bool   `json:"skipped"` // left alone; Reason says why
+	Skipped bool   `json:"skipped"`          // left alone; Reason says why
+	Unmade  bool   `json:"unmade,omitempty"` // Remove: the store, which had been made for the root, is gone again
 	Err     error  `json:"-"`
 }
 
@@ -165,15 +176,6 @@ type maker interface {
 	unmake(ctx context.Context, top string) error
 }
 
-// restartNote is true of a changed store that a browser reads. running says that
-// it is known to run now.
-func restartNote(browser string, running bool) string {
-	if running {
-		return browser + " is running: restart it, and it sees the change."
-	}
-	return "Restart " + browser + " if running: the change is seen at the next start."
-}
-
 const reasonAbsent = "the root is not in it"
 
 // Status reads every store of the given kinds, all kinds when none is given.
@@ -200,21 +202,6 @@ func (m Machine) read(ctx context.Context, root *x509.Certificate, kinds []strin
 	return withFault(err, served(kinds, results))
 }
 
-// served passes over the databases that cannot be used for want of certutil when
-// the policy file of the browser makes up for them, unless they were asked for.
-func served(kinds []string, results []Result) []Result {
-	for i, r := range results {
-		policy := func(p Result) bool {
-			return p.Kind == KindPolicy && p.Browser == r.Browser && p.State == StateTrusted
-		}
-		if len(kinds) == 0 && r.Browser != "" && r.State == StateUnavailable && slices.ContainsFunc(results, policy) {
-			results[i].State, results[i].Reason = StateUnused, "certutil is not installed, and the policy file of "+r.Browser+" makes up for it"
-			results[i].Skipped, results[i].Err, results[i].Fix = true, nil, ""
-		}
-	}
-	return results
-}
-
 // withFault adds what is wrong with the journal. It comes after the stores,
 // which can be read, and cleaned, without it.
 func withFault(err error, results []Result) []Result {
@@ -237,100 +224,6 @@ func (j journal) status(ctx context.Context, s Store, root *x509.Certificate) St
 		st.Since, st.Made = r.Since, c.Made != ""
 	}
 	return st
-}
-
-// Install makes each store of the given kinds trust root, and reads it back: a
-// Result says all that a call of Status would say then.
-// Without kinds every store is tried, and one that needs root is left alone
-// (Skipped) when we are not root; asked for by its kind, that is an error.
-func (m Machine) Install(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	return served(kinds, m.each(kinds, func(s Store) Result { return m.install(ctx, s, root, len(kinds) > 0) }))
-}
-
-func (m Machine) install(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
-	j, _ := m.readJournal() // with the stores before this one; a fault of it stops record
-	before := j.status(ctx, s, root)
-	r := Result{Store: s.Name(), Kind: s.Kind(), Status: before}
-	switch {
-	case before.State == StateTrusted:
-		return r
-	case before.State == StateUnused, before.NeedsRoot && !asked:
-		r.Skipped = true
-		return r
-	}
-	if r.Err = m.record(ctx, s, root); r.Err != nil {
-		r.settle(before, before)
-		return r
-	}
-	r.Err = s.Install(ctx, root)
-	after := s.Status(ctx, root)
-	if r.Err == nil && after.State != StateTrusted {
-		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
-	}
-	if r.Err != nil && !after.entry && ctx.Err() == nil {
-		// Nothing of the change is there. The first error is the one to report;
-		// what cannot be taken back stays in the journal.
-		_ = m.forget(ctx, s, root)
-	}
-	j, _ = m.readJournal()
-	r.settle(j.status(ctx, s, root), before)
-	return r
-}
-
-// Remove deletes root from each store of the given kinds, all kinds when none
-// is given, and reads it back. A store that still trusts root afterwards is an
-// error, also when only root may change it.
-func (m Machine) Remove(ctx context.Context, root *x509.Certificate, kinds ...string) []Result {
-	_, err := m.readJournal()
-	return withFault(err, m.each(kinds, func(s Store) Result { return m.remove(ctx, s, root, len(kinds) > 0) }))
-}
-
-func (m Machine) remove(ctx context.Context, s Store, root *x509.Certificate, asked bool) Result {
-	j, _ := m.readJournal() // Remove reports its fault
-	before := j.status(ctx, s, root)
-	r := Result{Store: s.Name(), Kind: s.Kind(), Status: before}
-	if _, known := j.find(s, root); before.State == StateUnused && known == nil && !before.entry {
-		r.Skipped = true
-		return r
-	}
-	if !before.entry {
-		r.Err = j.clear(ctx, s, root)
-	}
-	if r.Err == nil {
-		r.Err = s.Remove(ctx, root)
-	}
-	after := s.Status(ctx, root)
-	if _, known := j.find(s, root); errors.Is(r.Err, ErrPassword) && known == nil && !asked {
-		r.Err, r.Skipped = nil, true // Install has no password: what is in there is not of its doing
-		return r
-	}
-	if r.Err == nil && (after.entry || after.State == StateTrusted || after.State == StateUnknown) {
-		r.Err = fmt.Errorf("%w: %s", ErrNotVerified, after.Reason)
-	}
-	if r.Err == nil {
-		r.Err = m.forget(ctx, s, root)
-	}
-	if r.settle(after, before); r.Err == nil { // what Status says of the store is about adding the root
-		r.State, r.Reason, r.Fix = StateAbsent, reasonAbsent, ""
-		if p, ok := s.(policyStore); ok && r.Changed {
-			r.Note = strings.TrimSpace(r.Note + " " + p.removedNote())
-		}
-	}
-	return r
-}
-
-// settle puts what was read back into r, with the fix of its error first, and
-// with a note if a browser has to be told.
-func (r *Result) settle(after, before Status) {
-	r.Status = after
-	r.Changed = after.entry != before.entry || (after.State == StateTrusted) != (before.State == StateTrusted)
-	if r.Changed && r.Browser != "" {
-		r.Note = restartNote(r.Browser, r.running)
-	}
-	var f *Fault
-	if errors.As(r.Err, &f) && f.Fix != "" {
-		r.Fix = f.Fix
-	}
 }
 
 // each does one thing to every store of the given kinds, in turn. A kind that
@@ -364,28 +257,6 @@ func (m Machine) selected(kinds []string) (stores []Store, missing []string) {
 
 func noSuchStore(kind string) error {
 	return fmt.Errorf("finding a store of kind %q: %w", kind, ErrUnsupported)
-}
-
-// Trusted reports whether the browsers of this account trust the root: there is
-// a store that a browser reads, and each browser either trusts it in every store
-// it reads, or was told to by its policy file.
-func Trusted(results []Result) bool {
-	stores, policies := make(map[string]bool), make(map[string]bool)
-	for _, r := range results {
-		all := stores
-		if r.Kind == KindPolicy {
-			all = policies
-		}
-		if others, seen := all[r.Browser]; r.Browser != "" && r.State != StateUnused {
-			all[r.Browser] = r.State == StateTrusted && (others || !seen)
-		}
-	}
-	for browser, trusts := range stores {
-		if !trusts && !policies[browser] {
-			return false
-		}
-	}
-	return len(stores) > 0
 }
 
 // id is the first 16 hex digits of the SHA-256 fingerprint of root: enough to
