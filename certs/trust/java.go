@@ -56,7 +56,7 @@ func (s javaStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	st.NeedsRoot = errors.Is(blocked, ErrNeedsRoot)
 	entries, err := s.list(ctx, s.file)
 	if err != nil {
-		st = unreadable(st, err)
+		st = unreadable(st, s.byHand(err, "-importcert", root))
 		if errors.Is(err, ErrNotOwner) { // of a keytool that root does not run
 			st.State = StateUnavailable
 		}
@@ -108,7 +108,7 @@ func (s javaStore) Install(ctx context.Context, root *x509.Certificate) error {
 	defer unlock()
 	entries, err := s.list(ctx, s.file)
 	if err != nil || slices.ContainsFunc(entries, func(e javaEntry) bool { return e.holds(root) }) {
-		return err
+		return s.byHand(err, "-importcert", root)
 	}
 	alias := javaAlias(root)
 	if slices.ContainsFunc(entries, func(e javaEntry) bool { return e.alias == alias }) {
@@ -139,12 +139,8 @@ func (s javaStore) Remove(ctx context.Context, root *x509.Certificate) error {
 	}
 	defer unlock()
 	entries, err := s.list(ctx, s.file)
-	if errors.Is(err, ErrPassword) {
-		return fault("if the root is in it, take it out by hand, keytool will ask for the password: "+
-			s.command("-delete", "-alias", javaAlias(root)), "%w", err)
-	}
 	if err != nil {
-		return err
+		return s.byHand(err, "-delete", root)
 	}
 	var mine, others []javaEntry
 	for _, e := range entries {
@@ -193,13 +189,13 @@ func (s javaStore) rewrite(ctx context.Context, want []javaEntry, edit func(file
 	if err := s.sweep(); err != nil {
 		return fmt.Errorf("changing %s: %w", s.file, err)
 	}
-	original, err := os.ReadFile(s.file)
+	original, err := readKeystore(s.file)
 	if err != nil {
 		return fmt.Errorf("changing %s: %w", s.file, err)
 	}
 	copied, err := writeBeside(s.file, javaCopies, original)
 	if err != nil {
-		fix := "make room or give write access in " + quote(s.m.OS, filepath.Dir(s.file))
+		fix := "there must be room and write access in " + quote(s.m.OS, filepath.Dir(s.file))
 		if errors.Is(err, fs.ErrPermission) || isReadOnly(err) {
 			err = fmt.Errorf("%w: %w", ErrReadOnly, err)
 		}
@@ -216,10 +212,22 @@ func (s javaStore) rewrite(ctx context.Context, want []javaEntry, edit func(file
 	if !sameEntries(got, want) {
 		return fmt.Errorf("%w: %s changed a copy of %s in another way; the keystore itself was not touched", ErrNotVerified, s.keytool, s.file)
 	}
-	if now, err := os.ReadFile(s.file); err != nil || !bytes.Equal(now, original) {
+	if now, err := readKeystore(s.file); err != nil || !bytes.Equal(now, original) {
 		return fault("try again", "changing %s: %w", s.file, errors.Join(errors.New("another program has just changed it"), err))
 	}
 	return moveInto(copied, s.file)
+}
+
+// maxKeystore bounds what is read of a keystore, in bytes. That of a JDK has some
+// hundred thousand.
+const maxKeystore = 64 << 20
+
+func readKeystore(path string) ([]byte, error) {
+	raw, err := readSmall(path, maxKeystore)
+	if err == nil && len(raw) > maxKeystore {
+		err = errors.New("it is too large")
+	}
+	return raw, err
 }
 
 // writeBeside writes data into a new file in the folder of another, with the

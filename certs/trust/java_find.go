@@ -2,6 +2,8 @@ package trust
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +31,7 @@ func (m Machine) javaStores() []Store {
 
 // noJava says why there is no store of a Java.
 func (m Machine) noJava(homes []string) error {
-	const fix = "set JAVA_HOME to the folder of the Java that you use"
+	const fix = "JAVA_HOME must be the folder of the Java that you use"
 	if len(homes) == 0 {
 		return fault(fix, "looking for Java in JAVA_HOME and PATH: %w", ErrToolMissing)
 	}
@@ -141,7 +143,21 @@ func (s javaStore) command(args ...string) string {
 	return strings.Join(words, " ")
 }
 
+// byHand is the fault of a keystore with a password that we do not have: the
+// command is for a person, whom keytool asks for it.
+func (s javaStore) byHand(err error, command string, root *x509.Certificate) error {
+	if !errors.Is(err, ErrPassword) {
+		return err
+	}
+	fix := s.command(command, "-alias", javaAlias(root))
+	if command == "-importcert" {
+		const file = "rtcdev-root.pem"
+		fix = "rtcdev certs export --format pem -o " + file + " && " + s.command(command, "-trustcacerts", "-alias", javaAlias(root), "-file", file)
+	}
+	return fault(fix, "%w", err)
+}
+
 // missingKeytool is the fault of a Java without it, such as one that jlink made.
 func missingKeytool(file string) error {
-	return fault("set JAVA_HOME to a Java that has bin/keytool", "looking for the keytool that reads %s: %w", file, ErrToolMissing)
+	return fault("JAVA_HOME must be the folder of a Java that has bin/keytool", "looking for the keytool that reads %s: %w", file, ErrToolMissing)
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ func TestJavaWhichKeystores(t *testing.T) {
 				t.Errorf("asked for: %+v", r)
 			}
 			t.Logf("%v\n  next: %s", r[0].Err, r[0].Fix)
+			checkFix(t, r[0].Fix, root, "")
 			if r := m.Remove(t.Context(), root, KindJava)[0]; r.Err != nil {
 				t.Errorf("there is nothing to remove: %+v", r)
 			}
@@ -216,6 +218,39 @@ func TestJavaKilledHalfWay(t *testing.T) {
 	if listing(t, real, keystore) != before {
 		t.Error("it is not what it was")
 	}
+}
+
+func TestJavaManyAtOnce(t *testing.T) {
+	real := realJavas(t)[0]
+	m, ctx := testMachine(t), t.Context()
+	m.Journal = t.TempDir()
+	keystore := fakeJava(t, &m, real, realKeytool)
+	before := listing(t, real, keystore)
+	roots := []*x509.Certificate{newRoot(t).cert, newRoot(t).cert}
+	for _, do := range []func(*x509.Certificate) []Result{
+		func(root *x509.Certificate) []Result { return m.Install(ctx, root, KindJava) },
+		func(root *x509.Certificate) []Result { return m.Remove(ctx, root, KindJava) },
+	} {
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				if r := do(roots[i%2])[0]; r.Err != nil {
+					t.Errorf("%+v", r)
+				}
+			})
+		}
+		wg.Wait()
+		found, err := m.Roots(ctx, KindJava)
+		must(t, err)
+		t.Logf("%d roots", len(found))
+		if len(found) == 1 {
+			t.Error("one was lost")
+		}
+	}
+	if listing(t, real, keystore) != before {
+		t.Error("it is not what it was")
+	}
+	checkAlone(t, keystore)
 }
 
 func TestParseKeystore(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,14 +35,12 @@ func (e javaEntry) ours() *x509.Certificate {
 	return nil
 }
 
-// list reads every entry of a keystore.
+// list reads every entry of a keystore. A pipe in its place is not waited for.
 func (s javaStore) list(ctx context.Context, file string) ([]javaEntry, error) {
 	// keytool's word for a file that it may not open is not told from others below.
-	opened, err := os.Open(file)
-	if err != nil {
+	if _, err := readSmall(file, 0); err != nil {
 		return nil, fault("ls -la "+quote(s.m.OS, file), "reading the keystore of Java: %w", err)
 	}
-	opened.Close()
 	out, err := s.run(ctx, file, "-list", "-rfc")
 	if err != nil {
 		return nil, err
@@ -118,11 +115,9 @@ func (s javaStore) run(ctx context.Context, file string, command ...string) (str
 	}
 	switch {
 	case errors.Is(err, ErrTimeout):
-		return "", fault("try again; if it fails again, see whether this ends: "+s.command("-list"), what, s.file, err)
+		return "", fault(s.command("-list"), what, s.file, err)
 	case strings.Contains(said, "password was incorrect"):
-		return "", fault("add it by hand, keytool will ask for the password: "+
-			s.command("-importcert", "-trustcacerts", "-alias", strings.TrimSuffix(javaStem, "-"), "-file", "root.pem")+
-			", where root.pem is the root's certificate (rtcdev certs export --format pem)", what, s.file, ErrPassword)
+		return "", fault(s.command("-list"), what, s.file, ErrPassword)
 	case said != "" && command[0] == "-list":
 		return "", fault("reinstall this Java, or the package that its keystore is from", what+": keytool says %s", s.file, ErrDatabase, oneLine(said))
 	case said != "":

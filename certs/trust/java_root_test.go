@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestJavaOfAnotherAsRoot: root neither writes where somebody else could put a
@@ -87,6 +89,9 @@ func TestJavaOfAnotherAsRoot(t *testing.T) {
 				t.Error("it was changed")
 			}
 			checkAlone(t, keystore)
+			if r.Fix != "" {
+				checkFix(t, r.Fix, root, "")
+			}
 		})
 	}
 }
@@ -105,6 +110,50 @@ func TestJavaKeepsTheGroup(t *testing.T) {
 	must(t, err)
 	if stat := info.Sys().(*syscall.Stat_t); stat.Uid != 0 || stat.Gid != 65534 || info.Mode() != 0o640 {
 		t.Errorf("it is %d's and %d's, %v", stat.Uid, stat.Gid, info.Mode())
+	}
+}
+
+// TestPipesAreNotWaitedFor: nobody writes into them.
+func TestPipesAreNotWaitedFor(t *testing.T) {
+	root := newRoot(t).cert
+	for name, test := range map[string]struct {
+		path  string
+		store func(m Machine, path string) Store
+		state State
+	}{
+		"a keystore of the journal": {"cacerts", func(m Machine, path string) Store { return m.javaAt(path) }, StateUnknown},
+		"policies.json": {"policies.json", func(m Machine, path string) Store {
+			return policyStore{m: m, file: path, keys: []string{"policies", "Certificates", "Install"}, beside: true}
+		}, StateUnknown},
+		"policies beside Firefox": {"usr/lib/firefox/distribution/policies.json", func(m Machine, path string) Store {
+			return policyStore{m: m, file: filepath.Join(m.Root, "none.json"), keys: []string{"policies", "Certificates", "Install"}, beside: true}
+		}, StateAbsent},
+		"a certificate that is listed": {"root.pem", func(m Machine, path string) Store {
+			list := filepath.Join(m.Root, "policies.json")
+			must(t, os.WriteFile(list, fmt.Appendf(nil, `{"policies": {"Certificates": {"Install": [%q]}}}`, path), 0o644))
+			return policyStore{m: m, file: list, keys: []string{"policies", "Certificates", "Install"}, beside: true}
+		}, StateAbsent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := testMachine(t)
+			m.OS, m.asked = "linux", []string{KindJava, KindPolicy}
+			path := filepath.Join(m.Root, test.path)
+			must(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o644)))
+			s := test.store(m, path)
+			answer := make(chan Status, 1)
+			go func() { answer <- s.Status(t.Context(), root) }()
+			select {
+			case st := <-answer:
+				if st.State != test.state {
+					t.Errorf("%+v", st)
+				}
+			case <-time.After(10 * time.Second):
+				writer, err := os.OpenFile(path, os.O_RDWR, 0) // which ends the wait
+				must(t, err)
+				defer writer.Close()
+				t.Error("it waits for a writer")
+			}
+		})
 	}
 }
 

@@ -107,8 +107,8 @@ func (s policyStore) certificate(member string) *x509.Certificate {
 	var der []byte
 	if !s.beside {
 		der, _ = base64.StdEncoding.DecodeString(member) // what is no base64 is no certificate
-	} else if info, err := os.Stat(member); err == nil && info.Mode().IsRegular() && info.Size() < maxPolicy && filepath.IsAbs(member) {
-		raw, _ := os.ReadFile(member) // Firefox passes over a file that it cannot read, too
+	} else if filepath.IsAbs(member) {
+		raw, _ := readSmall(member, maxPolicy) // Firefox passes over a file that it cannot read, too
 		if blocks := pemBlocks(raw); len(blocks) > 0 {
 			raw = blocks[0]
 		}
@@ -126,22 +126,18 @@ const maxPolicy = 4 << 20
 
 // read returns the file's content, nil when there is none, and its list.
 func (s policyStore) read() (raw []byte, members []string, err error) {
-	info, err := os.Stat(s.file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !exists(s.file):
+	raw, err = readSmall(s.file, maxPolicy)
+	if errors.Is(err, fs.ErrNotExist) && !exists(s.file) {
 		return nil, nil, nil
-	case err == nil && !info.Mode().IsRegular():
-		err = errors.New("it is not a regular file")
-	case err == nil && info.Size() > maxPolicy:
+	}
+	if len(raw) > maxPolicy {
 		err = errors.New("it is too large")
-	case err == nil:
-		raw, err = os.ReadFile(s.file)
 	}
 	if err != nil {
 		return nil, nil, fault("sudo ls -la "+quote(s.m.OS, s.file), "reading the policies of %s: %w", s.browser, err)
 	}
 	if members, err = jsonList(raw, s.keys); err != nil {
-		return nil, nil, fault(fmt.Sprintf("correct it, or move it away: sudo mv %s %s", quote(s.m.OS, s.file), quote(s.m.OS, s.file+".damaged")),
+		return nil, nil, fault(fmt.Sprintf("sudo mv %s %s", quote(s.m.OS, s.file), quote(s.m.OS, s.file+".damaged")),
 			"reading the policies in %s: %w: %w", s.file, ErrDatabase, err)
 	}
 	return raw, members, nil
@@ -214,15 +210,16 @@ func (s policyStore) Status(_ context.Context, root *x509.Certificate) Status {
 // ours.
 func (s policyStore) conflict() error {
 	for _, path := range s.others() {
-		raw, err := os.ReadFile(path) // a file that only root can read, the browser cannot read either
+		raw, err := readSmall(path, maxPolicy) // a file that only root can read, the browser cannot read either
 		switch {
 		case err != nil || s.beside && exists(s.file):
 		case s.beside:
 			return fault(fmt.Sprintf("sudo install -D -m 0644 %s %s", quote(s.m.OS, path), quote(s.m.OS, s.file)),
 				"changing the policies of Firefox: it would no longer read those in %s: %w", path, ErrUnsupported)
 		case strings.Contains(string(raw), `"`+s.keys[0]+`"`): // also in a file that only Chromium understands
-			return fault("rtcdev certs export --format der | base64 -w 0, and add that to the list "+s.keys[0]+" in "+path,
-				"changing the policies of %s: %s has a list of certificates, too, and only one of two is read: %w", s.browser, path, ErrUnsupported)
+			return fault("rtcdev certs export --format der | base64 -w 0",
+				"changing the policies of %s: %s has a list %s, too, and only one of two is read, so what the next command prints is to be added to that by hand: %w",
+				s.browser, path, s.keys[0], ErrUnsupported)
 		}
 	}
 	return nil

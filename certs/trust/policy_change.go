@@ -178,7 +178,7 @@ func (s policyStore) unwritten(err error) error {
 	if isReadOnly(err) {
 		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
 	}
-	return fault("make room or give write access in "+quote(s.m.OS, filepath.Dir(s.file)), "changing %s: %w", s.file, err)
+	return fault("there must be room and write access in "+quote(s.m.OS, filepath.Dir(s.file)), "changing %s: %w", s.file, err)
 }
 
 // makeFolders makes a folder, and those above it, for everybody to read whatever

@@ -159,6 +159,7 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 					t.Errorf("%s: %+v", why, r)
 				}
 				t.Logf("%v\n  next: %s", r.Err, r.Fix)
+				checkFix(t, r.Fix, root, "")
 			}
 			same(t, before, folders(t, filepath.Dir(policies), filepath.Dir(keystore)))
 			if left := tree(t, m.Journal); left != nil {

@@ -99,6 +99,9 @@ func TestPolicyOnlyWhenNeeded(t *testing.T) {
 			if test.uid != 0 && r.Fix != m.RootCommand+" trust --stores policy" {
 				t.Errorf("the next step: %q", r.Fix)
 			}
+			if r.Fix != "" {
+				checkFix(t, r.Fix, root, "")
+			}
 			got := byName(t, m.Status(ctx, root, test.kinds...), "policy chromium").Status
 			if r.Note = ""; got != r.Status {
 				t.Errorf("Install says\n%+v\nand Status then says\n%+v", r.Status, got)
@@ -262,6 +265,7 @@ func TestPolicyFilesThatAreRefused(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			same(t, before, folders(t, m.Root))
+			checkFix(t, r.Fix, root, "")
 		})
 	}
 }
@@ -301,6 +305,7 @@ func TestPolicyRootThatSomebodyElseListed(t *testing.T) {
 	if !errors.Is(r.Err, ErrNotVerified) || !strings.Contains(r.Fix, by) || r.State != StateTrusted {
 		t.Errorf("it is still trusted, and that must be said: %+v", r)
 	}
+	checkFix(t, r.Fix, root, "")
 	same(t, before, folders(t, m.Root))
 }
 
