@@ -48,6 +48,31 @@ func (m Machine) Roots(ctx context.Context, kinds ...string) ([]*x509.Certificat
 	return roots, errors.Join(faults...)
 }
 
+// Orphans is Status for those who have no root to ask for: each store of the given
+// kinds, all kinds when none is given, that holds a root of ours (StateStale, Stale
+// of them), and each that could not be read. The others are left out.
+func (m Machine) Orphans(ctx context.Context, kinds ...string) []Result {
+	j, err := m.readJournal()
+	results := m.each(kinds, func(s Store) Result {
+		r := Result{Store: s.Name(), Kind: s.Kind()}
+		held, err := s.Roots(ctx)
+		switch {
+		case len(held) > 0:
+			r.Status = j.status(ctx, s, held[0])
+			r.State, r.Stale, r.Fix = StateStale, len(held), ""
+			r.Reason = "it holds the root of an earlier authority"
+			if len(held) > 1 {
+				r.Reason = fmt.Sprintf("it holds %d roots of earlier authorities", len(held))
+			}
+		case err != nil:
+			r.Status = unreadable(Status{Path: s.Path()}, err)
+		}
+		return r
+	})
+	results = slices.DeleteFunc(results, func(r Result) bool { return r.State == "" }) // nothing to tell of it
+	return withFault(err, results)
+}
+
 // roots returns those the journal has of a store.
 func (j *journal) roots(s Store) []*x509.Certificate {
 	var roots []*x509.Certificate

@@ -79,6 +79,29 @@ func TestRootsOfOtherStoresAreReturnedWithAnError(t *testing.T) {
 	}
 }
 
+func TestOrphans(t *testing.T) {
+	need(t, "certutil", "libnss3-tools")
+	m, one, two, ctx := journalled(t), newRoot(t).cert, newRoot(t).cert, t.Context()
+	if found := m.Orphans(ctx, KindNSS); len(found) != 0 {
+		t.Errorf("a fresh account: %+v", found)
+	}
+	old := makeDB(t, filepath.Join(m.Home, ".pki/nssdb"))
+	current := makeDB(t, filepath.Join(m.DataHome, "pki/nssdb"))
+	checkAll(t, m.Install(ctx, one, KindNSS), StateTrusted)
+	checkAll(t, m.Install(ctx, two, KindNSS), StateTrusted)
+	for _, root := range []*x509.Certificate{one, two} {
+		certutil(t, current, "-D", "-n", nickname(root))
+	}
+	found := m.Orphans(ctx, KindNSS)
+	if len(found) != 1 || found[0].State != StateStale || found[0].Stale != 2 || found[0].Path != old || found[0].Browser != BrowserChromium || found[0].Since.IsZero() {
+		t.Errorf("%+v", found)
+	}
+	must(t, os.Truncate(filepath.Join(old, "cert9.db"), 0))
+	if found = m.Orphans(ctx, KindNSS); len(found) != 1 || found[0].State != StateUnknown || found[0].Fix == "" {
+		t.Errorf("one that cannot be read: %+v", found)
+	}
+}
+
 // TestRootsOfAFreshAccount needs no tool and is no error, except on Windows, whose
 // store is always there.
 func TestRootsOfAFreshAccount(t *testing.T) {
