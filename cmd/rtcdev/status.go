@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,17 +30,17 @@ changed.`,
 // status reads every store and changes none. A fault of the authority itself is
 // its error, after the stores.
 func (a *app) status(ctx context.Context, kinds []string) error {
-	root, err := openRoot()
-	if err != nil {
-		return err
-	}
-	description, fault := describe()
 	m, err := machine()
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	root, err := openRoot()
+	if err != nil {
+		return a.statusWithoutRoot(ctx, m, kinds, err)
+	}
+	description, fault := describe()
 	stores := m.Status(ctx, root, kinds...)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -58,6 +59,25 @@ func (a *app) status(ctx context.Context, kinds []string) error {
 		fmt.Fprintf(a.out, "\nBrowsers on this machine do not trust it.\n  next: %s\n", trustNext(trusted, stores))
 	}
 	return fault
+}
+
+// statusWithoutRoot shows which stores hold roots of authorities that are gone, and
+// returns what keeps the present one from being read.
+func (a *app) statusWithoutRoot(ctx context.Context, m trust.Machine, kinds []string, missing error) error {
+	stores := m.Orphans(ctx, kinds...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	held := slices.ContainsFunc(stores, func(r trust.Result) bool { return r.State == trust.StateStale })
+	if held {
+		missing = &fault{fmt.Errorf("%w, but some stores still trust an earlier one", missing), withStores("rtcdev certs untrust", kinds), exitFailed}
+	}
+	if a.json {
+		r := trustReport{Fault: missing.Error(), Next: nextStep(missing), Stores: storeReports(stores)}
+		return errors.Join(a.event(r), missing)
+	}
+	a.printStores(stores, "")
+	return missing
 }
 
 // describe describes the present authority and says what is wrong with it. With
