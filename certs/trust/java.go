@@ -56,11 +56,7 @@ func (s javaStore) Status(ctx context.Context, root *x509.Certificate) Status {
 	st.NeedsRoot = errors.Is(blocked, ErrNeedsRoot)
 	entries, err := s.list(ctx, s.file)
 	if err != nil {
-		st = unreadable(st, s.byHand(err, "-importcert", root))
-		if errors.Is(err, ErrNotOwner) { // of a keytool that root does not run
-			st.State = StateUnavailable
-		}
-		return st
+		return unreadable(st, s.byHand(err, "-importcert", root))
 	}
 	for _, e := range entries {
 		if e.holds(root) {
@@ -78,6 +74,9 @@ func (s javaStore) Status(ctx context.Context, root *x509.Certificate) Status {
 		st.Reason += "; only root may change it"
 	} else if blocked != nil {
 		st.Reason += "; " + blocked.Error()
+	}
+	if s.m.UID == 0 && errors.Is(blocked, ErrNotOwner) {
+		st.because = ErrNotOwner // root leaves it alone, unless it is asked for
 	}
 	var f *Fault
 	if errors.As(blocked, &f) {
@@ -266,8 +265,8 @@ func moveInto(from, to string) error {
 // keystore's place. Root may only where nobody else can put links on the way:
 // JAVA_HOME and the journal may be an ordinary user's.
 func (s javaStore) writable() error {
-	if err := s.m.rootsAlone(s.file); err != nil {
-		return fmt.Errorf("changing %s as root: %w", s.file, err)
+	if err := s.m.guarded(s.file); err != nil {
+		return fmt.Errorf("changing %s: %w", s.file, err)
 	}
 	info, err := os.Stat(s.file)
 	if err != nil {
@@ -288,6 +287,8 @@ func (s javaStore) writable() error {
 		return nil
 	case within(filepath.Join(s.m.Root, "/etc/pki/ca-trust"), s.file): // Fedora writes it anew from the system store
 		return fault(s.m.RootCommand+" trust --stores system", what, s.file, ErrReadOnly)
+	case s.m.OS == "windows":
+		return fault("attrib -r "+quote(s.m.OS, s.file), what, s.file, ErrReadOnly)
 	}
 	return fault("chmod u+w "+quote(s.m.OS, s.file), what, s.file, ErrReadOnly)
 }

@@ -39,7 +39,7 @@ func (e javaEntry) ours() *x509.Certificate {
 func (s javaStore) list(ctx context.Context, file string) ([]javaEntry, error) {
 	// keytool's word for a file that it may not open is not told from others below.
 	if _, err := readSmall(file, 0); err != nil {
-		return nil, fault("ls -la "+quote(s.m.OS, file), "reading the keystore of Java: %w", err)
+		return nil, fault(s.m.listing(file), "reading the keystore of Java: %w", err)
 	}
 	out, err := s.run(ctx, file, "-list", "-rfc")
 	if err != nil {
@@ -99,8 +99,8 @@ func (s javaStore) run(ctx context.Context, file string, command ...string) (str
 	if s.keytool == "" {
 		return "", missingKeytool(s.file)
 	}
-	if err := s.m.rootsAlone(s.keytool); err != nil {
-		return "", fmt.Errorf("running %s as root: %w", s.keytool, err)
+	if err := s.m.guarded(s.keytool); err != nil {
+		return "", fmt.Errorf("running %s: %w", s.keytool, err)
 	}
 	// The messages are read below. The others halve the time of so short a run.
 	args := append([]string{"-J-Duser.language=en", "-J-XX:+IgnoreUnrecognizedVMOptions", "-J-XX:TieredStopAtLevel=1"}, command...)

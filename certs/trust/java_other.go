@@ -13,8 +13,6 @@ func (Machine) mayWrite(fs.FileInfo) bool { return true }
 
 func ownedByRoot(fs.FileInfo) bool { return false }
 
-func (Machine) rootsAlone(string) error { return nil }
-
 func giveLike(*os.File, fs.FileInfo) error { return nil }
 
 func isReadOnly(error) bool { return false }

@@ -4,12 +4,9 @@ package trust
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 )
 
@@ -34,44 +31,6 @@ func (m Machine) mayWrite(info fs.FileInfo) bool {
 func ownedByRoot(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Uid == 0
-}
-
-// rootsAlone returns nil when nobody but root can change a file or what a path to
-// it leads to, or when this process is not root's. Links are followed; a folder
-// that is sticky, such as /tmp, may be everybody's.
-func (m Machine) rootsAlone(path string) error {
-	if m.UID != 0 {
-		return nil
-	}
-	at, rest, links := "/", strings.Split(path, "/"), 0
-	for len(rest) > 0 {
-		next := filepath.Join(at, rest[0])
-		rest = rest[1:]
-		info, err := os.Lstat(next)
-		switch {
-		case err != nil:
-			return err
-		case !ownedByRoot(info):
-			return fault("run the same command without sudo", "%s: %w", next, ErrNotOwner)
-		case info.Mode()&fs.ModeSymlink != 0:
-			if links++; links > 40 { // as many as Linux follows
-				return fmt.Errorf("%s: %w", next, syscall.ELOOP)
-			}
-			target, err := os.Readlink(next)
-			if err != nil {
-				return err
-			}
-			if filepath.IsAbs(target) {
-				at = "/"
-			}
-			rest = append(strings.Split(target, "/"), rest...)
-		case info.Mode()&0o022 != 0 && !(info.IsDir() && info.Mode()&fs.ModeSticky != 0):
-			return fault("sudo chmod go-w "+quote(m.OS, next), "others may change %s, so for root %w", next, ErrNotOwner)
-		default:
-			at = next
-		}
-	}
-	return nil
 }
 
 // giveLike gives file the owner of another when this process is root's, which
