@@ -108,31 +108,54 @@ func TestUnreachableStoreIsNotGone(t *testing.T) {
 	}
 }
 
+// slowStore does something between the record and the change.
+type slowStore struct {
+	nssStore
+	meanwhile func()
+}
+
+func (s slowStore) Install(ctx context.Context, root *x509.Certificate) error {
+	s.meanwhile()
+	return s.nssStore.Install(ctx, root)
+}
+
 // TestRemoveWhileAnotherInstalls: the two do not meet between the record and the
 // change, and so nothing is trusted that the journal does not know.
 func TestRemoveWhileAnotherInstalls(t *testing.T) {
 	m, root, ctx := journalled(t), newRoot(t).cert, t.Context()
-	other, run := m, m.Run
 	removed := make(chan []Result, 1)
-	m.Run = func(ctx context.Context, program string, args ...string) ([]byte, []byte, error) {
-		if args[0] == "-N" {
-			go func() { removed <- other.Remove(t.Context(), root, KindNSS) }()
-			early := time.NewTimer(500 * time.Millisecond)
-			defer early.Stop()
-			select {
-			case results := <-removed:
-				removed <- results
-				t.Error("Remove did not wait")
-			case <-early.C:
-			}
+	s := slowStore{m.nssStores()[0].(nssStore), func() {
+		go func() { removed <- m.Remove(ctx, root, KindNSS) }()
+		early := time.NewTimer(500 * time.Millisecond)
+		defer early.Stop()
+		select {
+		case results := <-removed:
+			removed <- results
+			t.Error("Remove did not wait")
+		case <-early.C:
 		}
-		return run(ctx, program, args...)
-	}
-	if r := byName(t, m.Install(ctx, root, KindNSS), oldName); r.Err != nil || !r.Made {
+	}}
+	if r := m.install(ctx, s, root, true); r.Err != nil || r.State != StateTrusted || !r.Made {
 		t.Errorf("%+v", r)
 	}
 	checkAll(t, <-removed, StateAbsent)
 	if now := append(tree(t, m.Home), tree(t, m.Journal)...); now != nil {
 		t.Errorf("left: %q", now)
+	}
+}
+
+// TestNSSFolderThatMayNotBeLookedInto: nobody knows what Chromium reads there.
+func TestNSSFolderThatMayNotBeLookedInto(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may look into every folder")
+	}
+	m := journalled(t)
+	makeDB(t, filepath.Join(m.Home, ".pki/nssdb"))
+	makeDB(t, filepath.Join(m.DataHome, "pki/nssdb"))
+	must(t, os.Chmod(filepath.Join(m.Home, ".pki"), 0))
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(m.Home, ".pki"), 0o700) })
+	results := m.Install(t.Context(), newRoot(t).cert, KindNSS)
+	if r := byName(t, results, oldName); !errors.Is(r.Err, os.ErrPermission) || r.State != StateUnknown || r.Fix == "" || Trusted(results) {
+		t.Errorf("%+v", r)
 	}
 }
