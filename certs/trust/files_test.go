@@ -129,7 +129,8 @@ func TestFixesCanBePasted(t *testing.T) {
 	}
 	m.UID, m.RootCommand = 0, "rtcdev certs"
 	m.LookPath = func(string) (string, error) { return "", exec.ErrNotFound }
-	writeFile(t, filepath.Join(m.Root, "etc/os-release"), "ID=debian\n")
+	must(t, os.Mkdir(filepath.Join(m.Root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(m.Root, "etc/os-release"), []byte("ID=debian\n"), 0o644))
 	_, err = nssStore{m: m}.certutil()
 	if !errors.As(err, &f) || f.Fix != "sudo apt install libnss3-tools" || !strings.Contains(f.Error(), "as root without it: rtcdev certs trust --stores policy") {
 		t.Errorf("%v: %s", err, f.Fix)

@@ -129,7 +129,6 @@ func (s firefoxStore) unmake(ctx context.Context, top string) error {
 		return err
 	}
 	defer unlock()
-	base := filepath.Dir(s.dir)
 	ours := filepath.Base(s.dir) == firstProfileName && within(top, s.dir)
 	if !ours {
 		if exists(filepath.Join(s.dir, compatibilityFile)) || exists(filepath.Join(s.dir, "prefs.js")) {
@@ -137,6 +136,12 @@ func (s firefoxStore) unmake(ctx context.Context, top string) error {
 		}
 		return s.discard(ctx, top)
 	}
+	return s.discardFirst(ctx, top)
+}
+
+// discardFirst is unmake for a profile that Install made. It needs the lock.
+func (s firefoxStore) discardFirst(ctx context.Context, top string) error {
+	base := filepath.Dir(s.dir)
 	sweepProfile(base)
 	listed, untouched := firstProfileUntouched(base)
 	if !untouched {

@@ -9,8 +9,8 @@
 // never waits for ever: each outside command has an empty stdin and a time
 // limit. What it touches is decided by the caller, who shows it and asks first.
 //
-// As root it works on no database of NSS that another user may change: NSS runs the
-// modules that a database names.
+// As root it works on no database of NSS that another user may change, because
+// NSS runs the modules that a database names.
 //
 // # The journal
 //
@@ -20,8 +20,9 @@
 // a process that was then killed, is known afterwards: Install again completes
 // it, and Remove takes it back, with a database that was made for it, unless
 // somebody else has come to use that. A store that can no longer be found by
-// looking (a JAVA_HOME that has changed) is found in the journal, to be cleaned. What the
-// journal says is never taken for what a store holds: that is always read.
+// looking (a JAVA_HOME that has changed) is found in the journal: it is read and
+// cleaned, and nothing is put into it. What the journal says is never taken for
+// what a store holds: that is always read.
 //
 // # Limits
 //
