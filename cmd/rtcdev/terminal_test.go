@@ -217,6 +217,8 @@ func TestServeTrustsOnlyWhenTold(t *testing.T) {
 // others who may; untrust leaves nothing behind.
 func TestTrustAsAPerson(t *testing.T) {
 	need(t, "certutil", "libnss3-tools")
+	need(t, "firefox-esr", "firefox-esr")
+	need(t, "keytool", "default-jdk-headless")
 	a, program := newPerson(t)
 	certs := func(code int, args ...string) string {
 		t.Helper()
@@ -236,11 +238,21 @@ func TestTrustAsAPerson(t *testing.T) {
 	before := files(t, a.home)
 	said := certs(0, "trust", "--yes")
 	for _, line := range []string{
-		`system .* absent: .*only root may change it\n +next: sudo RTCDEV_HOME=.* certs trust --stores system\n`,
-		`nss ~/\.pki/nssdb .* trusted now\n`,
+		`(?m)^system .*only root may change it$`,
+		`(?m)^nss ~/\.pki/nssdb .* trusted now$`,
+		`(?m)^firefox ~/\.config/mozilla/firefox/\S+ .* trusted now$`,
+		`(?m)^java /\S+ .*only root may change it$`,
+		`sudo RTCDEV_HOME=.* certs trust --stores (\w+,)*system\b`,
+		`sudo RTCDEV_HOME=.* certs trust --stores (\w+,)*java\b`,
 	} {
 		if !regexp.MustCompile(line).MatchString(said) {
 			t.Errorf("it does not say %s:\n%s", line, said)
+		}
+	}
+	for _, db := range []string{".pki/nssdb", ".config/mozilla/firefox/*"} {
+		made, err := filepath.Glob(filepath.Join(a.home, db, "cert9.db"))
+		if err != nil || len(made) != 1 || !strings.Contains(a.output("certutil", "-L", "-d", "sql:"+filepath.Dir(made[0])), "rtcdev") {
+			t.Errorf("the root is not in %s: %q, %v", db, made, err)
 		}
 	}
 	if said := certs(exitTrust, "trust", "--yes", "--stores", "system"); !strings.Contains(said, "only root may change it") {
