@@ -34,7 +34,10 @@ func TestTrustAndBack(t *testing.T) {
 		need(t, tool[0], tool[1])
 	}
 	if os.Getenv(inNamespace) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run="+flag.Lookup("test.run").Value.String(), "-test.v", "-test.timeout=15m")
+		// This test only, and of its parts those that were asked for.
+		_, part, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+		only := "^TestTrustAndBack$/" + part
+		cmd := exec.Command(os.Args[0], "-test.run="+only, "-test.v", "-test.timeout=15m")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 		cmd.Env = append(os.Environ(), inNamespace+"=1")
 		out, err := cmd.CombinedOutput()
