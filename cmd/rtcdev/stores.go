@@ -166,11 +166,16 @@ func (a *app) printStores(stores []trust.Result, changed string) {
 // that makes root trust it.
 const forStores = " trust --stores "
 
-// printRemoved prints the stores that Remove has changed or could not change, and
-// with -v the others.
+// unseen reports whether a store was passed over that could not be read.
+func unseen(r trust.Result) bool {
+	return r.Skipped && (r.State == trust.StateUnavailable || r.State == trust.StateUnknown)
+}
+
+// printRemoved prints the stores that Remove has changed, could not change or could
+// not read, and with -v the others.
 func (a *app) printRemoved(stores []trust.Result) {
 	if !a.verbose {
-		stores = slices.DeleteFunc(slices.Clone(stores), func(r trust.Result) bool { return !r.Changed && r.Err == nil })
+		stores = slices.DeleteFunc(slices.Clone(stores), func(r trust.Result) bool { return !r.Changed && r.Err == nil && !unseen(r) })
 	}
 	if len(stores) == 0 {
 		fmt.Fprintf(a.out, "No store has it.\n")

@@ -191,7 +191,7 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 	if err := failures(all, "removing the authority from"); err != nil || a.json {
 		return err
 	}
-	if kinds == nil {
+	if kinds == nil && !slices.ContainsFunc(all, unseen) {
 		fmt.Fprintf(a.out, "Nothing on this machine trusts an authority of rtcdev now.\n")
 		a.note("The authority itself stays in %s; other devices trust it\nuntil you delete its root there.\n", m.Journal)
 	}
