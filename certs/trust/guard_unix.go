@@ -97,5 +97,5 @@ func rootsOwn(path string, info fs.FileInfo) error {
 // writtenByOthers is the fault of what is root's and open to a group or everyone,
 // such as Debian's /usr/local/lib: without sudo nothing would be won there.
 func writtenByOthers(path string) error {
-	return fault("sudo chmod go-w "+quote("linux", path), "root leaves it alone: others may write %s, so in effect %w", path, ErrNotOwner)
+	return fault("once you are sure that nobody else has changed it: sudo chmod go-w "+quote("linux", path), "root leaves it alone: others may write %s, so in effect %w", path, ErrNotOwner)
 }
