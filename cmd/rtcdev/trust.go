@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -203,7 +202,7 @@ func (a *app) untrust(ctx context.Context, kinds []string) error {
 func (a *app) removeRoots(ctx context.Context, m trust.Machine, roots []*x509.Certificate, kinds []string, again string) ([]trust.Result, error) {
 	var all []trust.Result
 	for _, root := range roots {
-		a.note("Removing the root %.11s… of %s\n", certs.FingerprintOf(root), root.NotBefore.Local().Format(time.DateOnly))
+		a.note("Removing the root of %q…\n", root.Subject.CommonName) // quoted: it was read from a store
 		done := m.Remove(ctx, root, kinds...)
 		if ctx.Err() != nil {
 			return nil, interrupted(withStores(again, kinds))
