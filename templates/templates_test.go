@@ -202,12 +202,12 @@ func TestEveryTextTheScriptsNameExists(t *testing.T) {
 	if len(seen) < 13 {
 		t.Errorf("found only the failures %v in media.js", seen)
 	}
-	for _, state := range strings.Fields("media noMedia joining waiting connecting connected disconnected failed left ended full refused offline") {
+	for _, state := range strings.Fields("media noMedia joining waiting connecting connected disconnected failed left ended full replaced refused offline") {
 		if texts["status."+state] == "" {
 			t.Errorf("there is no text status.%s", state)
 		}
 	}
-	for _, state := range strings.Fields("waiting left ended full refused") {
+	for _, state := range strings.Fields("waiting left ended full replaced refused") {
 		if texts[state+".title"] == "" || texts[state+".text"] == "" {
 			t.Errorf("there is no card for %s", state)
 		}

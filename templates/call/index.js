@@ -5,8 +5,9 @@
 // what they send, how it is encrypted, and at which addresses they can be reached.
 // They tell each other through a server both can reach. That is signaling.
 //
-// signaling.js is the line to the server, chat.js the data channel, media.js opens the
-// camera, page.js is what the page shows, and messages.js has every text.
+// signaling.js talks to the server (over line.js and doors.js), chat.js is the data
+// channel, media.js opens the camera, page.js is what the page shows, and messages.js
+// has every text.
 
 import * as page from "./page.js";
 import { Chat } from "./chat.js";
@@ -17,8 +18,8 @@ import { Signaling } from "./signaling.js";
 const constraints = { audio: true, video: { width: { ideal: 1280 }, height: { ideal: 720 } } };
 
 let localStream = new MediaStream(); // our own picture and sound
-let signaling; // the line to the server, while we are in the room
-let iceServers; // helpers for finding a way through routers; the server names them
+let signaling; // while we are in the room
+let hasLine = true; // the server can be reached, or could be a moment ago
 let remoteId; // the other person's name on the server, while the server knows one
 let pc; // the peer connection
 let chat; // the data channel in it: chat, and who has the camera off
@@ -43,24 +44,23 @@ start();
 function join() {
   page.showStatus("joining");
   applySwitches();
-  signaling = new Signaling(room, receive, () => {
-    // The picture does not need the server, so the call goes on meanwhile.
-    remoteId = null;
-    page.showLine(false);
+  // The picture does not need the server: when it is gone, the call goes on meanwhile.
+  signaling = new Signaling(room, receive, (kind) => {
+    hasLine = kind !== null;
+    page.showLine(kind);
   });
 }
 
 function receive(message) {
   switch (message.type) {
     case "welcome": // We are in. Whoever comes later is the polite one.
-      page.showLine(true);
-      iceServers = message.iceServers;
+      remoteId = null;
       if (message.peers.length > 1 && !isConnected()) leaveRoom("full", "tryAgain");
       else if (message.peers.length > 0) meet(message.peers[0], true);
       else if (!isConnected()) waitForSomeone("waiting");
       break;
     case "peer-joined": // While we are two, a third one finds out in its own welcome.
-      if (!remoteId || isLost()) meet(message.peer, false);
+      if (!remoteId) meet(message.peer, false);
       break;
     case "peer-left":
       if (message.peer !== remoteId) break;
@@ -75,7 +75,8 @@ function receive(message) {
         .catch(reportError);
       break;
     case "error":
-      if (message.code !== "room-full") leaveRoom("refused", "tryAgain", message);
+      if (message.code === "replaced") leaveRoom("replaced", "joinAgain");
+      else if (message.code !== "room-full") leaveRoom("refused", "tryAgain", message);
       else if (!isConnected()) leaveRoom("full", "tryAgain");
   }
 }
@@ -101,13 +102,12 @@ function waitForSomeone(state) {
 // ---- 3. The peer connection ----
 
 const isConnected = () => pc?.connectionState === "connected";
-const isLost = () => ["disconnected", "failed"].includes(pc?.connectionState);
 
 function startConnection() {
   closeConnection();
   page.hideCard();
   page.showStatus("connecting");
-  const connection = (pc = new RTCPeerConnection({ iceServers }));
+  const connection = (pc = new RTCPeerConnection({ iceServers: signaling.iceServers }));
 
   for (const track of localStream.getTracks()) connection.addTrack(track, localStream);
   chat = new Chat(connection, applySwitches, chatClosed);
@@ -203,7 +203,7 @@ function closeConnection() {
 // It closes with the other page. If the server knows better, we begin again.
 function chatClosed() {
   closeConnection();
-  remoteId ? meet(remoteId, polite) : waitForSomeone("left");
+  remoteId && hasLine ? meet(remoteId, polite) : waitForSomeone("left");
 }
 
 page.onChatMessage((text) => chat?.send({ text }));

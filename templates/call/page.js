@@ -26,6 +26,7 @@ addEventListener("unhandledrejection", ({ reason }) => {
 // What the page looks like follows from these.
 let state = "media"; // style.css looks at it as well: see showStatus
 let serverIsGone = false;
+let noWebSocket = false; // the line to the server is of the second choice
 let local = new MediaStream(); // what we can send
 let theySend = { audio: true, video: true };
 const switchedOff = { audio: false, video: false }; // kept from one call to the next
@@ -41,6 +42,7 @@ function render() {
   put("statusText", scriptError || text(waits ? "status.offline" : `status.${state}`));
   const note = state === "connected" ? "serverGoneInCall" : "serverGone";
   put("note", serverIsGone && isInRoom() && !waits ? text(note) : "");
+  byId("noWebSocket").hidden = !noWebSocket || serverIsGone || !isInRoom();
 
   // Our own side: the switches show what a click does, as a label that changes.
   setText(byId("muteText"), switchedOff.audio ? "unmute" : "mute");
@@ -82,12 +84,13 @@ export function showStatus(now) {
   render();
 }
 
-// Whether the line to the server stands.
-export function showLine(stands) {
-  if (serverIsGone === !stands) return;
-  serverIsGone = !stands;
+// What kind of line there is to the server (see line.js); null: none at the moment.
+export function showLine(kind) {
+  const wasGone = serverIsGone;
+  serverIsGone = kind === null;
+  noWebSocket = kind === "events";
   render();
-  if (stateCard) showStateCard();
+  if (stateCard && serverIsGone !== wasGone) showStateCard();
 }
 
 // The room in the address. Without one it is the lobby, and the address says so.
@@ -119,7 +122,8 @@ function showCard(title, lines, buttons = []) {
   byId("card").hidden = false;
 }
 
-// The status, and a card which explains it: waiting, left, ended, full or refused.
+// The status, and a card which explains it: waiting, left, ended, full,
+// replaced or refused.
 export function showCardFor(now, button, values) {
   showStatus(now);
   stateCard = { button, values };

@@ -1,65 +1,127 @@
-// Signaling: the line to the server over which two browsers find each other and
-// agree on their connection. WebRTC does not say how; this is a WebSocket that
-// carries JSON. The picture and the sound never pass through here.
+// Signaling: how two browsers find each other through the server and agree on their
+// connection. WebRTC does not say how; here it is JSON messages over the line of line.js.
+// The picture and the sound never pass through here.
 //
-// The server's messages:  welcome, peer-joined, peer-left, signal, error
-// Ours:                   signal (to one peer), leave
+// The server's messages:  welcome, resumed, peer-joined, peer-left, signal, pong, error
+// Ours:                   signal (to one peer), ping, leave
+//
+// A line breaks easily: a phone only has to change from Wi-Fi to mobile. The next one
+// then goes on where it broke off. The server keeps our place and our messages for half
+// a minute, and knows us by a token that it gave us. Both sides count what they have
+// got, tell each other, and send again what is missing. So nobody else notices.
+
+import { Line } from "./line.js";
+
+const kept = 256; // how many of our last messages we can send again
+const placeIsKept = 35_000; // ms for which the server may keep our place, and a little more
 
 export class Signaling {
+  iceServers; // helpers for finding a way through routers; the server names them
   #room;
   #onMessage;
-  #onLost;
-  #socket;
-  #timer;
-  #attempt = 0;
+  #onLine;
+  #line;
+  #token; // none: the server does not know us
+  #seen = 0; // how many messages of the server have come since its welcome
+  #sent = 0; // how many we have sent since then, with those that wait for a line
+  #last = []; // the last of these, as text
+  #ghostUntil = 0; // till then the server may have a place for whom we were before
 
-  // onMessage gets every message of the server. onLost is called when the line
-  // broke; it is then opened again until that works or leave() is called.
-  constructor(room, onMessage, onLost) {
+  // onMessage gets the server's messages, except what is about the line itself. A second
+  // welcome means that we could not go on, and are a new peer now. For onLine see line.js.
+  constructor(room, onMessage, onLine) {
     this.#room = room;
     this.#onMessage = onMessage;
-    this.#onLost = onLost;
-    this.#connect();
+    this.#onLine = onLine;
+    this.#join();
   }
 
+  #join() {
+    this.#token = null;
+    const owner = {
+      query: () => this.#query(),
+      onMessage: (message) => this.#hear(message),
+      ping: () => this.#write({ type: "ping" }),
+    };
+    this.#line = new Line(owner, this.#onLine);
+  }
+
+  // While there is no line, the message waits for the next one.
   send(to, data) {
     this.#write({ type: "signal", to, data });
   }
 
   leave() {
-    clearTimeout(this.#timer);
-    this.#write({ type: "leave" });
-    this.#socket.onclose = this.#socket.onmessage = null;
-    this.#socket.close();
+    const goodbye = this.#token && JSON.stringify({ type: "leave" });
+    this.#line.finish(goodbye, this.#number(this.#sent + 1));
   }
 
   #write(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#sent++;
+    this.#last.push(JSON.stringify(message));
+    if (this.#last.length > kept) this.#last.shift();
+    if (this.#line.isOpen) this.#sendLast(1);
   }
 
-  #connect() {
-    const address = `wss://${location.host}/_rtcdev/signal?room=${encodeURIComponent(this.#room)}`;
-    this.#socket = new WebSocket(address);
-    this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    this.#socket.onclose = () => this.#retry();
+  #sendLast(count) {
+    for (let n = this.#sent - count + 1; n <= this.#sent; n++) {
+      this.#line.send(this.#last.at(n - this.#sent - 1), this.#number(n));
+    }
   }
 
-  #receive(message) {
-    if (message.type === "welcome") this.#attempt = 0;
-    // When we come back from a break, the place that is taken may be our own: the
-    // server has not noticed yet that the old line is dead.
-    const full = message.type === "error" && message.code === "room-full";
-    if (full && this.#attempt > 0 && this.#attempt < 4) return;
-    // These two pass: the other one has just left, or the server stops and comes back.
-    if (["no-such-peer", "shutting-down"].includes(message.code)) return;
+  // What the address of a line says: who we are, or which room we want to join.
+  #query() {
+    if (!this.#token) return new URLSearchParams({ room: this.#room });
+    this.#ghostUntil = Date.now() + placeIsKept;
+    return new URLSearchParams({ resume: this.#token, seen: this.#seen });
+  }
+
+  // What a message says of itself where each has an address of its own.
+  #number(n) {
+    return new URLSearchParams({ resume: this.#token, n, seen: this.#seen });
+  }
+
+  #hear(message) {
+    switch (message.type) {
+      case "welcome":
+        this.#begin(message);
+        this.#seen = this.#sent = 0;
+        this.#last = []; // what waited there was for the peers of before
+        return this.#onMessage(message);
+      case "resumed":
+        this.#begin(message);
+        return this.#resume(this.#sent - message.seen);
+    }
+    this.#seen++;
+    if (message.type === "error") this.#refused(message);
+    else if (message.type !== "pong") this.#onMessage(message);
+  }
+
+  #begin({ resume, iceServers }) {
+    this.#token = resume;
+    this.iceServers = iceServers;
+    this.#line.opened();
+  }
+
+  #resume(missing) {
+    if (missing <= this.#last.length) return this.#sendLast(missing);
+    this.leave(); // so many were not kept
+    this.#join();
+  }
+
+  #refused(message) {
+    if (message.code === "no-such-peer") return; // just left: peer-left is on its way
+    this.#token = null; // every other error ends our stay
+    switch (message.code) {
+      case "cannot-resume": // we were away for too long, or the server was restarted
+        return this.#line.reopen();
+      case "shutting-down": // most likely it comes back
+        return this.#line.reopenLater(1);
+      case "rate-limited":
+        return this.#line.reopenLater(4);
+      case "room-full": // the place that is taken may still be our own
+        if (Date.now() < this.#ghostUntil) return this.#line.reopenLater();
+    }
     this.#onMessage(message);
-  }
-
-  // Exponential back-off: half a second, one, two, four, then always eight. The
-  // jitter keeps many pages from all coming back in the same moment.
-  #retry() {
-    this.#onLost();
-    const delay = Math.min(8000, 500 * 2 ** this.#attempt++);
-    this.#timer = setTimeout(() => this.#connect(), delay * (0.75 + Math.random() / 2));
   }
 }
