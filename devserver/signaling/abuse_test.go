@@ -65,7 +65,7 @@ func TestBadMessages(t *testing.T) {
 // A peer that stops reading is thrown out as soon as its queue is full, long
 // before its writer gives up, and the one that sends to it goes on.
 func TestSlowReaderIsClosed(t *testing.T) {
-	s := start(t, Config{QueueMessages: 8, WriteTimeout: time.Hour})
+	s := start(t, Config{MessageRate: 1e6, ByteRate: 1 << 30, QueueMessages: 8, WriteTimeout: time.Hour})
 	a, slow := s.join("r"), s.join("r")
 	a.next()
 	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
@@ -120,7 +120,7 @@ func TestShutdownTellsEveryone(t *testing.T) {
 }
 
 func TestShutdownCutsOffThoseWhoDoNotAnswer(t *testing.T) {
-	s := start(t, Config{QueueMessages: 10_000, QueueBytes: 1 << 30, WriteTimeout: time.Hour})
+	s := start(t, Config{MessageRate: 1e6, ByteRate: 1 << 30, QueueMessages: 10_000, QueueBytes: 1 << 30, WriteTimeout: time.Hour})
 	a, stuck := s.join("r"), s.join("r")
 	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
 	for range 300 { // 18 MB: more than the kernel takes
@@ -156,7 +156,7 @@ func (c *client) drain() {
 // A peer that reads, but too slowly, is gone within the time for last words,
 // however much its writer had still to write.
 func TestPeerThatReadsSlowlyIsClosed(t *testing.T) {
-	s := start(t, Config{QueueMessages: 64, QueueBytes: 16 << 20, WriteTimeout: time.Hour})
+	s := start(t, Config{MessageRate: 1e6, ByteRate: 1 << 30, QueueMessages: 64, QueueBytes: 16 << 20, WriteTimeout: time.Hour})
 	a, slow := s.join("r"), s.join("r")
 	a.next()
 	stop := make(chan struct{})
@@ -189,7 +189,7 @@ func TestPeerThatReadsSlowlyIsClosed(t *testing.T) {
 	eventually(t, "the slow peer's connection ends", func() bool {
 		s.hub.mu.Lock()
 		defer s.hub.mu.Unlock()
-		return len(s.hub.live) == 1
+		return len(s.hub.visits) == 1
 	})
 	close(stop)
 	<-closed

@@ -10,12 +10,12 @@
 //
 // The first message a peer gets is its welcome, once:
 //
-//	{"type":"welcome","id":"p…","room":"R","peers":["p…"],"iceServers":[…]}
+//	{"type":"welcome","id":"p…","room":"R","peers":["p…"],"iceServers":[…],"resume":"TOKEN"}
 //
-// "id" is the peer's own id: made by the server, unguessable, new with every
-// connection. "peers" lists who was there before, in the order of their coming.
-// "iceServers" is what goes into the page's RTCPeerConnection. The rest of the
-// room gets, as members come and go,
+// "id" is the peer's own id: made by the server and unguessable. "peers" lists
+// who was there before, in the order of their coming. "iceServers" is what goes
+// into the page's RTCPeerConnection. "resume" is the peer's secret, explained
+// below. The rest of the room gets, as members come and go,
 //
 //	{"type":"peer-joined","peer":"p…"}
 //	{"type":"peer-left","peer":"p…"}
@@ -29,7 +29,14 @@
 //	{"type":"signal","from":"p…","data":…}
 //
 // with "data" byte for byte as it was sent; the server reads the envelope only.
-// Being alone and sending to everyone is no error. A peer that is done says
+// Being alone and sending to everyone is no error. JavaScript sees no ping of
+// RFC 6455 and so cannot tell a silent line from a dead one; a page that wants to
+// know asks, and is answered:
+//
+//	{"type":"ping"}
+//	{"type":"pong"}
+//
+// A peer that is done says
 //
 //	{"type":"leave"}
 //
@@ -37,35 +44,107 @@
 // lists a peer) is the polite one of the perfect negotiation pattern (W3C
 // WebRTC §10.7).
 //
+// # Errors
+//
 // What goes wrong is told in
 //
 //	{"type":"error","code":"…","message":"…"}
 //
 // and, for everything but no-such-peer, followed by a close frame:
 //
-//	code           close  when
-//	room-full      4001   the room has as many peers as it may have
-//	bad-message    4002   not JSON, not text, an unknown type, a bad room name
-//	too-large      1009   a message above the limit (64 KiB unless configured)
-//	shutting-down  1001   the server is stopping; try again in a moment
-//	no-such-peer   –      "to" names nobody in the room: it may just have left
+//	code            close  when
+//	room-full       4001   the room has as many peers as it may have
+//	bad-message     4002   not JSON, not text, an unknown type, a bad room name
+//	too-slow        4003   it does not read as fast as others send (close frame only)
+//	cannot-resume   4004   the token is unknown, used up or too old: join anew
+//	replaced        4005   this peer has come back on another line
+//	rate-limited    4006   more messages or bytes than a peer may send
+//	too-many-rooms  4007   the server has as many rooms as it may have
+//	no-pong         4008   it has not answered a ping (close frame only)
+//	too-large       1009   a message above the limit (64 KiB unless configured)
+//	shutting-down   1001   the server is stopping; try again in a moment
+//	no-such-peer    –      "to" names nobody in the room: it may just have left
 //
-// The code "rate-limited" is reserved for limits on the number of messages.
+// A server that has as many connections as it may have, in all or from one
+// address, answers the handshake itself with 503 (RFC 9110 §15.6.4), Retry-After
+// and the code "overloaded", and keeps serving those it has.
 //
-// A peer that does not read as fast as others send is closed with 4003, and one
-// that does not answer a ping (RFC 6455 §5.5.2) in time is cut off; its room is
-// told that it left. Between two peers messages arrive in the order they were
-// sent, or the receiver's connection ends: none is dropped silently.
+// # Resuming
 //
-// # Invariants
+// A line can break without either side wanting it: a phone changes networks, a
+// proxy restarts. The peer then stays in its room for 30 seconds (unless
+// configured), what is sent to it is kept, and nobody is told. It comes back with
 //
-// The [Hub] is the one owner of the rooms, behind one mutex that is never held
-// across I/O: telling a peer something means putting bytes into its bounded
-// outbox. Every connection has one reader (the HTTP handler's goroutine) and
-// one writer. A peer is in the room exactly from its welcome to the peer-left
-// that the others get.
+//	?resume=TOKEN&seen=N
+//
+// where N is how many messages of the server it has got in all since its welcome,
+// not counting the welcome and later "resumed"s. The answer is
+//
+//	{"type":"resumed","id":"p…","room":"R","seen":M,"iceServers":[…],"resume":"TOKEN2"}
+//
+// followed by the server's messages N+1 and on, in order. M is how many of the
+// peer's own messages have arrived in all since its welcome; it sends those after
+// M again. So nothing is lost or repeated either way. If that cannot be, because
+// the time is over, the token is not good, or N is older than what was kept, the
+// answer is cannot-resume, and the page joins as a new peer.
+//
+// A token is good for one return: the next one is in "resumed". (The one before
+// stays good until the peer has been heard on its new line, for it may not have got
+// the answer.) A line that is still open when its peer returns is closed with
+// "replaced". A line that ends with a close frame of the peer, or by a fault of its
+// own (any code above), is over: its peer leaves at once.
+//
+// The server keeps each message until the peer has answered a later ping: answers
+// to pings are in the order of the line (RFC 6455 §5.5.3), so they acknowledge what
+// was sent before. This costs the page nothing.
+//
+// # Server-Sent Events and POST
+//
+// The same protocol for pages whose WebSocket is refused:
+//
+//	GET  /_rtcdev/signal/events?room=R           the server's messages
+//	POST /_rtcdev/signal/send?resume=TOKEN&n=K   one message of the peer, as the body
+//
+// Each message of the server is one event (WHATWG HTML §9.2) whose data is the JSON
+// object. Its id is TOKEN.N, so that a browser which reconnects by itself resumes by
+// its Last-Event-ID; ?resume=TOKEN&seen=N does the same, and either door takes up
+// what the other began. After a fatal error the stream ends without a close code.
+//
+// K is the number of this message among all of the peer's since its welcome, from
+// 1. One that the server has already got is answered like the first time, and
+// forgotten; the answer to one with a gap before it is 409. So a page sends one
+// at a time, and again if it does not know what became of it. With &seen=N it tells
+// what it has got. The answer is 204, or the error object with 400 (bad-message),
+// 409 (a gap), 410 (cannot-resume: the peer is gone), 413 (too-large), 429
+// (rate-limited) or 503 (shutting-down). A peer of this door has to send
+// something at least every 25 seconds; a ping will do.
 //
 // # Limits
 //
-// A peer's id does not survive its connection. The hub knows one process only.
+// A peer's size and rate of messages, the peers of a room, the rooms, and the
+// connections from one address and in all are bounded by [Config]. What waits for a
+// peer is bounded too: one that does not read as fast as others send is closed
+// with 4003, or loses its right to resume while it is away. One that does not answer
+// a ping in time loses its line and has the time to resume to come back. Between two peers
+// messages arrive in the order they were sent, or the receiver is told that they do
+// not: none is dropped silently.
+//
+// # Other doors
+//
+// Packages below this one speak other protocols to clients that people already
+// have, onto the same rooms: see [Hub.Join] and [Hub.Accept].
+//
+// # Invariants
+//
+// All that happens in a room passes through its channel of the [Bus], one at a time
+// and in one order; the room is what these events make of it. Telling a peer
+// something never waits: it puts bytes into the peer's bounded queue. An idle
+// connection has one goroutine, its reader; one that writes lives only while
+// something is queued. A peer is in the room exactly from its welcome to the peer-left
+// that the others get.
+//
+// # Limitations
+//
+// A peer can resume only at the node that it joined. There is one kind of [Bus] so
+// far, within a process.
 package signaling

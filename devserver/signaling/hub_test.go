@@ -214,7 +214,7 @@ func TestDataIsForwardedByteForByte(t *testing.T) {
 }
 
 func TestOrderIsKept(t *testing.T) {
-	s := start(t, Config{QueueMessages: 5000, QueueBytes: 10 << 20})
+	s := start(t, Config{MessageRate: 1e6, ByteRate: 1 << 30, QueueMessages: 5000, QueueBytes: 10 << 20})
 	a, b := s.join("r"), s.join("r")
 	a.next()
 	const n = 2000

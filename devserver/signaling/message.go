@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -16,96 +15,45 @@ const DefaultRoom = "lobby"
 // aloud and put into QR codes; this bounds what a stranger can make us keep.
 const maxRoomName = 64
 
-// code is the "code" of an error message.
-type code string
-
-const (
-	roomFull     code = "room-full"
-	badMessage   code = "bad-message"
-	tooLarge     code = "too-large"
-	noSuchPeer   code = "no-such-peer"
-	shuttingDown code = "shutting-down"
-)
-
-// Close codes of this protocol, from the range that RFC 6455 §7.4.2 leaves to
-// applications, next to the registered ones of §7.4.1.
-const (
-	closeNormal     = 1000
-	closeGoingAway  = 1001
-	closeTooBig     = 1009
-	closeRoomFull   = 4001
-	closeBadMessage = 4002
-	closeTooSlow    = 4003
-)
-
-// closeCode is the one table from a fatal error to the close frame that follows
-// it.
-func closeCode(c code) int {
-	switch c {
-	case roomFull:
-		return closeRoomFull
-	case badMessage:
-		return closeBadMessage
-	case tooLarge:
-		return closeTooBig
-	case shuttingDown:
-		return closeGoingAway
-	default:
-		panic("signaling: not a fatal error: " + c)
-	}
-}
-
-// clientMessage is the envelope of what a peer sends. Data keeps the sender's
-// bytes.
-type clientMessage struct {
-	Type string          `json:"type"`
-	To   string          `json:"to"`
-	Data json.RawMessage `json:"data"`
-}
-
+// What a peer may send, as its "type".
 const (
 	typeSignal = "signal"
+	typePing   = "ping"
 	typeLeave  = "leave"
 )
 
-// parseClientMessage reads one text frame. The error's text is for the author
-// of the page that sent it.
-func parseClientMessage(frame []byte) (clientMessage, error) {
-	var m clientMessage
-	// encoding/json repairs invalid UTF-8 in strings, but Data would carry it
-	// on, and the receiving browser then drops its whole connection.
-	if !utf8.Valid(frame) {
-		return m, errors.New("the message is not valid UTF-8")
+// readEnvelope reads one message of a peer. Errors are [*Error] with BadMessage.
+func readEnvelope(frame []byte) (envelope, error) {
+	e, err := scanEnvelope(frame)
+	if err != nil {
+		return e, &Error{BadMessage, err.Error()}
 	}
-	if err := json.Unmarshal(frame, &m); err != nil {
-		return m, fmt.Errorf("the message is not the JSON object this protocol expects: %w", err)
-	}
-	switch m.Type {
+	switch e.kind {
 	case typeSignal:
-		if m.Data == nil {
-			return m, errors.New(`a "signal" message needs "data"`)
+		if e.data == nil {
+			return e, refuse(BadMessage, `a "signal" message needs "data"`)
 		}
-	case typeLeave:
+	case typePing, typeLeave:
 	case "":
-		return m, errors.New(`the message has no "type"`)
+		return e, refuse(BadMessage, `the message has no "type"`)
 	default:
-		return m, fmt.Errorf(`unknown message type %q: a client sends "signal" or "leave"`, m.Type)
+		return e, refuse(BadMessage, `unknown message type %.64q: a client sends "signal", "ping" or "leave"`, e.kind)
 	}
-	return m, nil
+	return e, nil
 }
 
-// roomName checks a room's name as it came from the query and fills in the
-// default.
-func roomName(name string) (string, error) {
+// RoomName checks a room's name as a client gave it, and fills in the default for an
+// empty one. The error's text is for the author of the page.
+func RoomName(name string) (string, error) {
 	switch {
 	case name == "":
 		return DefaultRoom, nil
 	case !utf8.ValidString(name):
-		return "", errors.New("the room's name is not valid UTF-8")
+		return "", refuse(BadMessage, "the room's name is not valid UTF-8")
 	case utf8.RuneCountInString(name) > maxRoomName:
-		return "", fmt.Errorf("the room's name is longer than %d characters", maxRoomName)
+		return "", refuse(BadMessage, "the room's name is longer than %d characters", maxRoomName)
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return "", errors.New("the room's name has a control character in it")
+		return "", refuse(BadMessage, "the room's name has a control character in it")
 	}
 	return name, nil
 }
@@ -120,18 +68,33 @@ func encode(v any) []byte {
 	return b
 }
 
-func welcomeMessage(id, room string, peers []string) []byte {
+// noICE is "iceServers": none yet, for this server has no STUN and TURN.
+const noICE = "[]"
+
+func welcomeMessage(id, room string, peers []string, token string) []byte {
+	if peers == nil {
+		peers = []string{}
+	}
 	return encode(struct {
-		Type       string     `json:"type"`
-		ID         string     `json:"id"`
-		Room       string     `json:"room"`
-		Peers      []string   `json:"peers"`
-		ICEServers []struct{} `json:"iceServers"` // none yet: this server has no STUN and TURN
-	}{"welcome", id, room, peers, []struct{}{}})
+		Type       string          `json:"type"`
+		ID         string          `json:"id"`
+		Room       string          `json:"room"`
+		Peers      []string        `json:"peers"`
+		ICEServers json.RawMessage `json:"iceServers"`
+		Resume     string          `json:"resume"`
+	}{"welcome", id, room, peers, json.RawMessage(noICE), token})
 }
 
-func joinedMessage(id string) []byte { return peerMessage("peer-joined", id) }
-func leftMessage(id string) []byte   { return peerMessage("peer-left", id) }
+func resumedMessage(id, room string, seen uint64, token string) []byte {
+	return encode(struct {
+		Type       string          `json:"type"`
+		ID         string          `json:"id"`
+		Room       string          `json:"room"`
+		Seen       uint64          `json:"seen"`
+		ICEServers json.RawMessage `json:"iceServers"`
+		Resume     string          `json:"resume"`
+	}{"resumed", id, room, seen, json.RawMessage(noICE), token})
+}
 
 func peerMessage(kind, id string) []byte {
 	return encode(struct {
@@ -140,22 +103,19 @@ func peerMessage(kind, id string) []byte {
 	}{kind, id})
 }
 
-func errorMessage(c code, text string) []byte {
+func errorMessage(e *Error) []byte {
 	return encode(struct {
 		Type    string `json:"type"`
-		Code    code   `json:"code"`
+		Code    Code   `json:"code"`
 		Message string `json:"message"`
-	}{"error", c, text})
+	}{"error", e.Code, e.Text})
 }
 
-// signalMessage frames data for its receivers without touching its bytes. Ids
-// are ours and need no escaping.
-func signalMessage(from string, data json.RawMessage) []byte {
-	const head, mid, tail = `{"type":"signal","from":"`, `","data":`, `}`
-	b := make([]byte, 0, len(head)+len(from)+len(mid)+len(data)+len(tail))
-	b = append(b, head...)
-	b = append(b, from...)
-	b = append(b, mid...)
-	b = append(b, data...)
-	return append(b, tail...)
-}
+// The pieces of what is relayed: between them stand the sender's id, which is ours
+// and needs no escaping, and its data, whose bytes are not touched.
+const (
+	signalHead = `{"type":"signal","from":"`
+	signalMid  = `","data":`
+	signalTail = `}`
+	pongText   = `{"type":"pong"}`
+)

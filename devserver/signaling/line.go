@@ -1,0 +1,355 @@
+package signaling
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// lingering is how long a client may take to answer our close frame. Until then
+// what it sends is read and forgotten: closing a socket with unread bytes resets
+// it, and the reset can overtake our last words.
+const lingering = time.Second
+
+// Client is a door's side of a [Line].
+type Client interface {
+	// Message handles one text frame: valid UTF-8, within the limits, and lent for
+	// the time of the call. An error closes the line; if it is an [*Error], with
+	// its code.
+	Message(text []byte) error
+	// LastWords returns what the client is told, in the door's own form, before a
+	// close frame with e's code; nil is nothing. It is called from any goroutine.
+	LastWords(e *Error) []byte
+	// Closed tells that the line is over, once. Broken is true when it ended without
+	// a close frame of either side.
+	Closed(broken bool)
+}
+
+// Line is a WebSocket (RFC 6455) of any door, for text frames. It has one goroutine,
+// its reader; writing never waits. Make one with [Hub.Accept].
+type Line struct {
+	*Visit
+	conn   *websocket.Conn
+	raw    *wire
+	queue  *queue
+	client Client
+	// answered, if set, hears of each answer to a ping.
+	answered func()
+
+	fault   atomic.Bool  // it is being closed
+	said    atomic.Bool  // the client has closed it, or can say nothing more
+	written atomic.Bool  // our close frame has left
+	cutAt   atomic.Int64 // when to cut it off, in Unix nanoseconds; 0: not yet
+	pinged  atomic.Int64 // when the last ping for a sign of life was sent
+	reason  atomic.Pointer[Error]
+}
+
+// Accept upgrades the request of a page that may connect; another one, or one too
+// many, it answers with an error, and returns nil.
+func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, door string) *Line {
+	l := h.accept(w, r, door)
+	if l != nil {
+		l.use(h.newQueue(0))
+	}
+	return l
+}
+
+func (h *Hub) newQueue(keep int) *queue {
+	return &queue{
+		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, first: 1,
+	}
+}
+
+// accept is Accept for a line whose queue is still to be found.
+func (h *Hub) accept(w http.ResponseWriter, r *http.Request, door string) *Line {
+	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "This is a signaling address. A page opens it with new WebSocket(…).", http.StatusUpgradeRequired)
+		return nil
+	}
+	v := h.admit(w, r, door)
+	if v == nil {
+		return nil
+	}
+	hijacker := &wireHijacker{ResponseWriter: w}
+	conn, err := h.upgrader.Upgrade(hijacker, r, nil)
+	if err != nil { // Upgrade has answered the request
+		h.metrics.refused("handshake")
+		v.End(nil)
+		return nil
+	}
+	h.metrics.handshake(r.Context())
+	return &Line{Visit: v, conn: conn, raw: hijacker.wire}
+}
+
+// use gives the line its queue: from now on it can be written to.
+func (l *Line) use(q *queue) {
+	l.queue = q
+	l.raw.line = l
+	if q.keep == 0 {
+		q.attach(l, nil, 0)
+	}
+}
+
+// Serve has c handle what comes, on a goroutine of its own, and returns at once:
+// so the door's HTTP handler ends, and what net/http held for it is free.
+func (l *Line) Serve(c Client) {
+	l.client = c
+	l.conn.SetPingHandler(func(payload string) error {
+		l.touch()
+		l.queue.control(l, pongFrame, []byte(payload))
+		return nil
+	})
+	l.conn.SetPongHandler(func(payload string) error {
+		l.touch()
+		l.queue.pong([]byte(payload))
+		if l.answered != nil {
+			l.answered()
+		}
+		return nil
+	})
+	// Ours closes after what is queued; gorilla's own would cut in before.
+	l.conn.SetCloseHandler(func(int, string) error { return nil })
+	l.hub.register(l.Visit, l)
+	go l.read()
+}
+
+// Send queues one text frame. It returns false when the client is too far behind.
+func (l *Line) Send(text []byte) bool {
+	if !l.queue.put(text) {
+		return false
+	}
+	l.Sent(len(text))
+	return true
+}
+
+// Close ends the line after what is queued: with the client's last words and e's
+// code, or without e as normal. Only the first call counts.
+func (l *Line) Close(e *Error) {
+	if !l.fault.CompareAndSwap(false, true) {
+		return
+	}
+	code, reason, patience := closeNormal, "", l.hub.cfg.WriteTimeout
+	var words []byte
+	if e != nil {
+		l.reason.Store(e)
+		code, reason = closeCode(e.Code), string(e.Code)
+		if words = l.client.LastWords(e); e.Code == TooSlow {
+			words, patience = nil, lingering
+		}
+	}
+	l.cutAt.Store(time.Now().Add(patience).UnixNano())
+	l.queue.finish(l, words, code, reason, e != nil && e.Code == TooSlow)
+}
+
+// touch notes a sign of life.
+func (l *Line) touch() { l.heard.Store(time.Now().UnixNano()) }
+
+// read is the reader. Its frames are small, so that the stack of a goroutine that
+// waits can be: what handles a message is called beside it, not below it.
+func (l *Line) read() {
+	var err error
+	for err == nil {
+		var kind int
+		var body io.Reader
+		if kind, body, err = l.conn.NextReader(); err == nil {
+			err = l.take(kind, body)
+		}
+	}
+	l.over(err)
+}
+
+// errClosing ends the reading of a line that is being closed.
+var errClosing = errors.New("the line is being closed")
+
+// take reads one message and has it handled.
+//
+//go:noinline
+func (l *Line) take(kind int, body io.Reader) error {
+	if l.fault.Load() {
+		return errClosing
+	}
+	buffer := l.hub.buffers.Get().(*[]byte)
+	text, err := readUpTo((*buffer)[:0], body, l.hub.cfg.MaxMessage+1)
+	if err == nil {
+		err = l.handle(kind, text)
+	}
+	if cap(text) <= largestPooled {
+		*buffer = text[:0]
+	}
+	l.hub.buffers.Put(buffer)
+	return err
+}
+
+func (l *Line) handle(kind int, text []byte) error {
+	err := l.Take(len(text))
+	switch {
+	case err != nil:
+	case kind != websocket.TextMessage:
+		err = refuse(BadMessage, "messages are text frames; this one is binary")
+	case !utf8.Valid(text):
+		// gorilla does not look, and a browser that gets it drops its whole
+		// connection (RFC 6455 §8.1).
+		err = refuse(BadMessage, "the message is not valid UTF-8")
+	default:
+		err = l.client.Message(text)
+	}
+	if err == nil {
+		return nil
+	}
+	l.Close(asError(err))
+	return errClosing
+}
+
+// readUpTo appends what r has, up to max bytes, to b.
+func readUpTo(b []byte, r io.Reader, max int) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):min(cap(b), max)])
+		b = b[:len(b)+n]
+		if err == io.EOF || len(b) == max {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// over ends the line after the reading has. Who was told that we close has some time
+// to close too.
+func (l *Line) over(err error) {
+	var closed *websocket.CloseError
+	switch {
+	case err == errClosing:
+	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+		l.said.Store(true)
+		l.Close(nil) // answers it (RFC 6455 §5.5.1)
+	case l.reason.Load() != nil && l.reason.Load().Code == ProtocolError: // the wire has seen to it
+	default:
+		l.client.Closed(!l.fault.Load())
+		l.finish()
+		return
+	}
+	l.client.Closed(false)
+	for err == errClosing {
+		if _, _, next := l.conn.NextReader(); next != nil {
+			err = next
+			l.said.Store(true)
+		}
+	}
+	if !l.written.Load() { // flushed closes it, or look does
+		_, _ = io.Copy(io.Discard, l.raw.Conn)
+	}
+	l.finish()
+}
+
+// finish lets go of everything.
+func (l *Line) finish() {
+	l.raw.Conn.Close()
+	l.queue.detach(l)
+	l.End(l.reason.Load())
+}
+
+// stop and the three below are what the hub asks of every visit.
+func (l *Line) stop(reason *Error) { l.Close(reason) }
+
+func (l *Line) cut() { l.raw.cut() }
+
+func (l *Line) depth() int { return l.queue.depth() }
+
+// look is the keeper's look at the connection.
+func (l *Line) look(now time.Time) {
+	cfg := &l.hub.cfg
+	if at := l.cutAt.Load(); at != 0 {
+		if now.UnixNano() > at {
+			l.cut()
+		}
+		return
+	}
+	if since := l.queue.stuckSince(l); !since.IsZero() && now.Sub(since) > cfg.WriteTimeout {
+		l.cut()
+		return
+	}
+	heard, pinged := l.heard.Load(), l.pinged.Load()
+	switch {
+	case pinged > heard:
+		if now.UnixNano()-pinged > int64(cfg.PongTimeout) {
+			l.reason.CompareAndSwap(nil, refuse(NoPong, "no answer to a ping"))
+			l.cut()
+		}
+	case now.UnixNano()-heard > int64(cfg.PingInterval):
+		l.pinged.Store(now.UnixNano())
+		l.queue.ping(l)
+	case l.queue.wantsAnswer(l):
+		l.queue.ping(l)
+	}
+}
+
+// write and flushed are what the queue asks of its sink.
+func (l *Line) write(frames []byte) error {
+	_, err := l.raw.Conn.Write(frames)
+	if err != nil {
+		l.cut() // half a frame may have left: nothing can follow it
+	}
+	return err
+}
+
+func (l *Line) flushed() {
+	l.cutAt.Store(time.Now().Add(lingering).UnixNano())
+	l.written.Store(true)
+	if l.said.Load() {
+		l.raw.Conn.Close() // nothing more will come, and the client waits for this (RFC 6455 §7.1.1)
+	}
+}
+
+// wire is the connection below gorilla's. What gorilla writes by itself after the
+// handshake, a close frame for a frame that RFC 6455 does not allow, goes the way of
+// all others.
+type wire struct {
+	net.Conn
+	line *Line // nil until the handshake is over
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	if w.line == nil {
+		return w.Conn.Write(b)
+	}
+	w.line.Close(refuse(ProtocolError, "this frame is not allowed by RFC 6455"))
+	return len(b), nil
+}
+
+// cut ends the connection at once, without a word. TLS would like to say goodbye first
+// (RFC 8446 §6.1), and waits for it.
+func (w *wire) cut() {
+	if secure, ok := w.Conn.(*tls.Conn); ok {
+		secure.NetConn().Close()
+		return
+	}
+	w.Conn.Close()
+}
+
+// wireHijacker has gorilla upgrade a wire.
+type wireHijacker struct {
+	http.ResponseWriter
+	wire *wire
+}
+
+func (h *wireHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.wire = &wire{Conn: conn}
+	return h.wire, buffers, nil
+}

@@ -1,0 +1,392 @@
+package signaling
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// Frame headers of a server (RFC 6455 §5.2): FIN and the opcode, then the length.
+// A server's frames are not masked.
+const (
+	textFrame  = 0x81
+	closeFrame = 0x88
+	pingFrame  = 0x89
+	pongFrame  = 0x8a
+	maxHeader  = 10
+)
+
+// smallBuffer is what a queue starts with: an offer and what is around it.
+const smallBuffer = 4 << 10
+
+// askEvery is how many bytes are sent before an acknowledgement is asked for at once,
+// and not with the next look at the connection.
+const askEvery = 32 << 10
+
+// largestPooled bounds what the pool holds on to after a burst.
+const largestPooled = 64 << 10
+
+// sink is where a queue's frames go.
+type sink interface {
+	// write sends whole frames. One call is made at a time, and no mutex is held.
+	// An error ends the sink.
+	write(frames []byte) error
+	// flushed tells that the last frame, a close frame, has been written.
+	flushed()
+}
+
+// queue holds what is for one client, as frames, and writes it out: on a goroutine
+// that lives only while something waits, all that waits in one call. With keep it
+// holds each message until it is acknowledged, so that another sink can go on
+// where one broke off.
+//
+// mem[head:sent] is written but not acknowledged, mem[sent:] waits. Messages are
+// numbered from 1; control frames lie between them and have no number.
+type queue struct {
+	maxMessages, maxBytes int
+	keep                  int // bytes to keep until they are acknowledged; 0 keeps none
+	pool                  *sync.Pool
+
+	mu         sync.Mutex
+	out        sink
+	preface    []byte // frames for the sink before all others, without a number
+	mem        []byte // nil while there is nothing
+	head, sent int
+	first      uint64 // number of the first message in mem[head:]
+	last       uint64 // number of the last one
+	waiting    int    // messages put since the last write began
+	due        bool   // something is kept that no ping asks about yet
+	unasked    int    // bytes of it
+	writers    int    // calls of sink.write, which read mem
+	flushing   bool   // one of them is for out
+	inFlight   int    // bytes of mem[sent:] that it writes
+	since      time.Time
+	finished   bool // the close frame is in mem; nothing comes after it
+}
+
+// put queues one message made of the parts. It reports false when there is no
+// room for it; one of any size fits when nothing waits. After finish it quietly
+// does nothing.
+func (q *queue) put(parts ...[]byte) bool {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.finished {
+		return true
+	}
+	pending := len(q.mem) - q.sent
+	if pending > 0 && (q.waiting >= q.maxMessages || pending+size > q.maxBytes) {
+		return false
+	}
+	q.append(textFrame, size, parts)
+	q.last++
+	q.waiting++
+	if q.keep > 0 {
+		q.due = true
+		if q.unasked += size; q.unasked > askEvery && q.out != nil {
+			q.ask()
+		}
+	}
+	q.start()
+	return true
+}
+
+// control queues a control frame (RFC 6455 §5.5) for out.
+func (q *queue) control(out sink, kind byte, payload []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.finished || q.out != out || len(q.mem)-q.sent > q.maxBytes {
+		return // a client that pings without reading gets no more answers
+	}
+	q.append(kind, len(payload), [][]byte{payload})
+	q.start()
+}
+
+// append needs q.mu.
+func (q *queue) append(kind byte, size int, parts [][]byte) {
+	q.makeRoom(size + maxHeader)
+	q.mem = appendHeader(q.mem, kind, size)
+	for _, p := range parts {
+		q.mem = append(q.mem, p...)
+	}
+}
+
+// appendFrame appends a whole frame to b.
+func appendFrame(b []byte, kind byte, payload []byte) []byte {
+	return append(appendHeader(b, kind, len(payload)), payload...)
+}
+
+func appendHeader(b []byte, kind byte, size int) []byte {
+	switch {
+	case size < 126:
+		return append(b, kind, byte(size))
+	case size < 1<<16:
+		return append(b, kind, 126, byte(size>>8), byte(size))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, kind, 127), uint64(size))
+	}
+}
+
+// nextFrame returns the first frame's opcode and payload, and the rest. The frames are our own,
+// so they are whole.
+func nextFrame(frames []byte) (kind byte, payload, rest []byte) {
+	size, header := int(frames[1]), 2
+	switch size {
+	case 126:
+		size, header = int(binary.BigEndian.Uint16(frames[2:])), 4
+	case 127:
+		size, header = int(binary.BigEndian.Uint64(frames[2:])), 10
+	}
+	return frames[0], frames[header : header+size], frames[header+size:]
+}
+
+// makeRoom has n more bytes fit into mem, and gives back what is done with. It needs
+// q.mu. What a sink is just writing must stay where it is.
+func (q *queue) makeRoom(n int) {
+	if q.mem == nil {
+		q.mem = *q.pool.Get().(*[]byte)
+		q.head, q.sent = 0, 0
+	}
+	if q.head > 0 && q.writers == 0 && len(q.mem)+n > cap(q.mem) {
+		q.mem = q.mem[:copy(q.mem, q.mem[q.head:])]
+		q.sent -= q.head
+		q.head = 0
+	}
+}
+
+// release gives mem back when nothing is in it. It needs q.mu.
+func (q *queue) release() {
+	if q.mem == nil || q.head < len(q.mem) || q.writers > 0 {
+		return
+	}
+	if cap(q.mem) <= largestPooled {
+		mem := q.mem[:0]
+		q.pool.Put(&mem)
+	}
+	q.mem, q.head, q.sent = nil, 0, 0
+}
+
+// newBufferPool makes what queues and readers take their buffers from.
+func newBufferPool() *sync.Pool {
+	return &sync.Pool{New: func() any {
+		b := make([]byte, 0, smallBuffer)
+		return &b
+	}}
+}
+
+// start has what waits written. It needs q.mu.
+func (q *queue) start() {
+	if q.out == nil || q.flushing || q.sent == len(q.mem) && len(q.preface) == 0 {
+		return
+	}
+	q.flushing = true
+	go q.flush(q.out)
+}
+
+// flush writes to out until nothing waits, or out is no longer the queue's.
+func (q *queue) flush(out sink) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.out == out {
+		frames := q.preface
+		prefaced := len(frames) > 0
+		if !prefaced {
+			if q.sent == len(q.mem) {
+				break
+			}
+			frames = q.mem[q.sent:]
+			q.waiting, q.inFlight = 0, len(frames)
+		}
+		if err := q.write(out, frames); err != nil || q.out != out {
+			return // flushing stays: nothing more goes to a sink that has failed
+		}
+		q.inFlight = 0
+		if prefaced {
+			q.preface = nil
+		} else {
+			q.sent += len(frames)
+			q.forget()
+		}
+		if q.finished && q.sent == len(q.mem) {
+			out.flushed()
+			break
+		}
+	}
+	q.flushing = q.flushing && q.out != out
+	q.release()
+}
+
+// write calls out without the lock, which it needs.
+func (q *queue) write(out sink, frames []byte) error {
+	q.writers++
+	q.since = time.Now()
+	q.mu.Unlock()
+	err := out.write(frames)
+	q.mu.Lock()
+	q.writers--
+	return err
+}
+
+// forget drops what is written and more than what is to be kept. It needs q.mu.
+func (q *queue) forget() {
+	if q.keep == 0 {
+		q.head, q.first = q.sent, q.last+1
+		return
+	}
+	for q.sent-q.head > q.keep {
+		q.dropFirst()
+	}
+}
+
+// dropFirst drops the first frame. It needs q.mu.
+func (q *queue) dropFirst() {
+	kind, _, rest := nextFrame(q.mem[q.head:])
+	q.head = len(q.mem) - len(rest)
+	q.sent = max(q.sent, q.head)
+	if kind == textFrame {
+		q.first++
+	}
+}
+
+// ask queues a ping whose answer acknowledges all messages before it. It needs q.mu.
+func (q *queue) ask() {
+	q.due, q.unasked = false, 0
+	number := binary.BigEndian.AppendUint64(nil, q.last)
+	q.append(pingFrame, len(number), [][]byte{number})
+}
+
+// ping asks the client at out for a sign of life, and for an acknowledgement.
+func (q *queue) ping(out sink) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.finished || q.out != out {
+		return
+	}
+	q.ask()
+	q.start()
+}
+
+// wantsAnswer tells whether something is kept that no ping asks about yet.
+func (q *queue) wantsAnswer(out sink) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.due && q.out == out && !q.finished && q.sent == len(q.mem)
+}
+
+// pong takes the answer to a ping: the client has all messages up to number.
+func (q *queue) pong(payload []byte) {
+	if len(payload) != 8 {
+		return // an answer to nothing we asked
+	}
+	q.acknowledge(binary.BigEndian.Uint64(payload))
+}
+
+// acknowledge forgets the messages up to number. Numbers that make no sense change
+// nothing.
+func (q *queue) acknowledge(number uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.keep == 0 || number > q.last {
+		return
+	}
+	for q.head < q.sent && q.first <= number {
+		q.dropFirst()
+	}
+	for q.head < q.sent && q.mem[q.head] != textFrame {
+		q.dropFirst()
+	}
+	q.release()
+}
+
+// attach has everything after the message seen written to out, preface before it.
+// It reports false, and changes nothing, when that is no longer there.
+func (q *queue) attach(out sink, preface []byte, seen uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.finished || seen+1 < q.first || seen > q.last {
+		return false
+	}
+	for q.first <= seen {
+		q.dropFirst()
+	}
+	q.dropControl()
+	q.sent, q.waiting, q.unasked = q.head, 0, 0
+	q.out, q.preface, q.flushing, q.inFlight = out, preface, false, 0
+	q.due = q.keep > 0 // whether the preface arrives
+	q.start()
+	return true
+}
+
+// dropControl takes out the control frames, which are about the line before. It
+// needs q.mu. What a sink is just writing is left alone.
+func (q *queue) dropControl() {
+	rest := q.mem[q.head:]
+	var kept []byte
+	for len(rest) > 0 {
+		var kind byte
+		frame := rest
+		kind, _, rest = nextFrame(rest)
+		if kind == textFrame {
+			kept = append(kept, frame[:len(frame)-len(rest)]...)
+		}
+	}
+	q.mem, q.head = kept, 0
+}
+
+// detach leaves the queue without a sink, if it has this one, and reports whether it had.
+func (q *queue) detach(out sink) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out != out {
+		return false
+	}
+	q.out, q.flushing, q.inFlight, q.preface = nil, false, 0, nil
+	return true
+}
+
+// finish has words, if there are any, and a close frame (RFC 6455 §5.5.1) follow what
+// waits for out; the first call counts. With drop, what waits is not worth waiting for.
+func (q *queue) finish(out sink, words []byte, code int, reason string, drop bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.finished || q.out != out {
+		return
+	}
+	if drop {
+		q.mem = q.mem[:q.sent+q.inFlight]
+	}
+	if words != nil {
+		q.append(textFrame, len(words), [][]byte{words})
+	}
+	body := binary.BigEndian.AppendUint16(nil, uint16(code))
+	q.append(closeFrame, len(body)+len(reason), [][]byte{body, []byte(reason)})
+	q.finished = true
+	q.start()
+}
+
+// end is finish without a word: nothing goes into the queue any more.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.finished = true
+}
+
+// stuckSince is when the write to out that is going on began; zero without one.
+func (q *queue) stuckSince(out sink) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out != out || !q.flushing || q.writers == 0 {
+		return time.Time{}
+	}
+	return q.since
+}
+
+// depth is how many bytes wait.
+func (q *queue) depth() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.mem) - q.sent
+}

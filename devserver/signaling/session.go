@@ -1,0 +1,310 @@
+package signaling
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// session is a native peer, whose lines may come and go: see "Resuming" in the
+// package comment. It is the peer's Receiver.
+//
+// Its mutex comes before the room's and is never taken by what a room calls: Notify and
+// Stop look at atomic fields only.
+type session struct {
+	hub     *Hub
+	room    string
+	queue   *queue
+	carrier atomic.Pointer[carrier] // the line that the peer is on; nil while it is away
+	visit   atomic.Pointer[Visit]   // of the last line: what the peer may use up is counted there
+
+	mu       sync.Mutex
+	member   *Member // nil until it has joined
+	token    string
+	oldToken string // good as well while the peer is unproven
+	received uint64 // messages of the peer that have been taken
+	unproven bool   // it has not been heard on its line yet
+	known    bool   // it has been heard at all
+	over     bool
+
+	awaySince time.Time // guarded by hub.mu
+}
+
+// carrier is a line of a native peer: a WebSocket or an event stream.
+type carrier struct {
+	sink
+	visit *Visit
+	// begin tells the line, before anything is written to it, the queue that
+	// will be, the token that its peer has now, and how many messages it has seen.
+	begin func(q *queue, token string, seen uint64)
+	// end ends the line after what is queued; leave ends it while its queue goes
+	// on elsewhere.
+	end   func(*Error)
+	leave func(*Error)
+}
+
+// errLeft ends a line on which the peer said that it leaves.
+var errLeft = errors.New("the peer has left")
+
+func newToken() string { return strings.ToLower(rand.Text()) }
+
+// open makes a peer that is on the line c and in the room.
+func (h *Hub) open(door, room string, c *carrier) (*session, error) {
+	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), token: newToken(), unproven: true}
+	s.carrier.Store(c)
+	s.visit.Store(c.visit)
+	m, err := h.Join(Join{Door: door, Room: room, Addr: c.visit.addr, Receiver: s})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.member = m
+	over := s.over
+	h.mu.Lock()
+	if !over {
+		h.sessions[s.token] = s
+	}
+	h.mu.Unlock()
+	s.mu.Unlock()
+	if over { // stopped at once
+		m.Leave()
+	}
+	return s, nil
+}
+
+// begin makes a peer on the line c, or brings one back, as the request's query says;
+// last is the request's Last-Event-ID, for what the query does not say.
+func (h *Hub) begin(query url.Values, last, door string, c *carrier) (*session, error) {
+	token, seen, err := readResume(query.Get("resume"), query.Get("seen"), last)
+	if err != nil {
+		return nil, h.cannotResume(err.Error())
+	}
+	if token != "" {
+		return h.resume(token, seen, c)
+	}
+	room, err := RoomName(query.Get("room"))
+	if err != nil {
+		return nil, err
+	}
+	return h.open(door, room, c)
+}
+
+// readResume reads ?resume=TOKEN&seen=N, or TOKEN.N of a Last-Event-ID. Without either the
+// token is empty.
+func readResume(token, seen, last string) (string, uint64, error) {
+	if token == "" {
+		token, seen, _ = strings.Cut(last, ".")
+	}
+	if token == "" {
+		return "", 0, nil
+	}
+	n, err := strconv.ParseUint(seen, 10, 63)
+	if err != nil {
+		return "", 0, errors.New(`"seen" is not the number of messages it has got`)
+	}
+	return token, n, nil
+}
+
+// resume puts the peer with the token on the line c, which has seen so many messages
+// of ours. The error is [*Error] with CannotResume.
+func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
+	s := h.sessionOf(token)
+	if s == nil {
+		return nil, h.cannotResume("it is not known, or its time is over")
+	}
+	s.mu.Lock()
+	old, refused := s.move(token, seen, c)
+	s.mu.Unlock()
+	if refused != nil {
+		s.end()
+		return nil, refused
+	}
+	if old != nil {
+		old.leave(refuse(Replaced, "this peer has come back on another line"))
+	}
+	h.metrics.resumed.Add(1)
+	return s, nil
+}
+
+// move needs s.mu. It returns the line that the peer was on until now.
+func (s *session) move(token string, seen uint64, c *carrier) (*carrier, *Error) {
+	h := s.hub
+	if s.over || token != s.token && token != s.oldToken {
+		return nil, h.cannotResume("its time is over")
+	}
+	next := newToken()
+	c.begin(s.queue, next, seen)
+	resumed := resumedMessage(s.member.id, s.room, s.received, next)
+	old := s.carrier.Swap(c)
+	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
+		s.carrier.Store(old)
+		return nil, h.cannotResume("what was sent after the message it has seen last is no longer there")
+	}
+	s.visit.Store(c.visit)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range []string{s.token, s.oldToken} {
+		if t != token {
+			delete(h.sessions, t)
+		}
+	}
+	s.token, s.oldToken, s.unproven = next, token, true
+	h.sessions[next] = s
+	delete(h.away, s)
+	return old, nil
+}
+
+func (h *Hub) cannotResume(why string) *Error {
+	h.metrics.notResumed.Add(1)
+	return refuse(CannotResume, "this peer cannot resume: %s. Join the room anew", why)
+}
+
+// sessionOf returns the peer with this token, or nil.
+func (h *Hub) sessionOf(token string) *session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[token]
+}
+
+// heard notes that the peer is there, on the line c, and so has the last token.
+func (s *session) heard(c *carrier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prove(c)
+}
+
+// prove needs s.mu.
+func (s *session) prove(c *carrier) {
+	if !s.unproven || s.carrier.Load() != c {
+		return
+	}
+	s.unproven, s.known = false, true
+	s.hub.mu.Lock()
+	delete(s.hub.sessions, s.oldToken)
+	s.hub.mu.Unlock()
+	s.oldToken = ""
+}
+
+// message handles a message that came on the line c.
+func (s *session) message(c *carrier, text []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.carrier.Load() != c {
+		return nil // the peer will send it again on its new line
+	}
+	s.prove(c)
+	return s.take(text)
+}
+
+// take needs s.mu. An error ends the line, and the peer with it.
+func (s *session) take(text []byte) error {
+	e, err := readEnvelope(text)
+	if err != nil {
+		return err
+	}
+	s.received++
+	switch e.kind {
+	case typeLeave:
+		return errLeft
+	case typePing:
+		s.tell([]byte(pongText))
+	default:
+		if err := s.member.send(e.to, e.data); err != nil {
+			var refused *Error
+			if errors.As(err, &refused) {
+				s.tell(errorMessage(refused))
+			}
+		}
+	}
+	return nil
+}
+
+// tell queues a message of the server.
+func (s *session) tell(parts ...[]byte) {
+	if !s.put(parts...) {
+		s.Stop(tooSlow())
+	}
+}
+
+func (s *session) put(parts ...[]byte) bool {
+	if !s.queue.put(parts...) {
+		return false
+	}
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	s.visit.Load().Sent(size)
+	return true
+}
+
+// Notify implements [Receiver].
+func (s *session) Notify(n Notice) bool {
+	switch n.Kind {
+	case Welcome:
+		c := s.carrier.Load()
+		c.begin(s.queue, s.token, 0)
+		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token)
+		s.queue.attach(c.sink, appendFrame(nil, textFrame, welcome), 0)
+		return true
+	case PeerJoined:
+		return s.put(peerMessage("peer-joined", n.Peer))
+	case PeerLeft:
+		return s.put(peerMessage("peer-left", n.Peer))
+	default:
+		return s.put([]byte(signalHead), []byte(n.Peer), []byte(signalMid), n.Data, []byte(signalTail))
+	}
+}
+
+// Stop implements [Receiver].
+func (s *session) Stop(reason *Error) {
+	if c := s.carrier.Load(); c != nil {
+		c.end(reason)
+	}
+	go s.end()
+}
+
+// closed tells that the line c is over. A peer whose line broke may come back.
+func (s *session) closed(c *carrier, broken bool) {
+	s.mu.Lock()
+	if s.carrier.Load() != c { // it is on another one
+		s.mu.Unlock()
+		return
+	}
+	stays := broken && s.known && !s.over
+	if stays {
+		s.hub.mu.Lock()
+		if stays = !s.hub.closing; stays {
+			s.queue.detach(c.sink)
+			s.carrier.Store(nil)
+			s.awaySince = time.Now()
+			s.hub.away[s] = struct{}{}
+		}
+		s.hub.mu.Unlock()
+	}
+	s.mu.Unlock()
+	if !stays {
+		s.end()
+	}
+}
+
+// end takes the peer out of its room, for good.
+func (s *session) end() {
+	s.mu.Lock()
+	s.over = true
+	m := s.member
+	s.hub.mu.Lock()
+	delete(s.hub.sessions, s.token)
+	delete(s.hub.sessions, s.oldToken)
+	delete(s.hub.away, s)
+	s.hub.mu.Unlock()
+	s.mu.Unlock()
+	if m != nil { // else open sees to it
+		m.Leave()
+	}
+}

@@ -1,0 +1,218 @@
+package signaling
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Visit is one client that is connected, through whatever door: what it may use is
+// counted here. Its methods may be called from any goroutine.
+type Visit struct {
+	hub      *Hub
+	host     string
+	addr     string
+	counters *doorMetrics
+	actions  visitActions
+	heard    atomic.Int64 // when the client last showed that it is there, in Unix nanoseconds
+	ended    sync.Once
+
+	mu       sync.Mutex
+	messages bucket
+	bytes    bucket
+}
+
+// visitActions are what a door does with its client on the hub's behalf.
+type visitActions interface {
+	stop(reason *Error)
+	cut()
+	look(now time.Time)
+	depth() int
+}
+
+// doing returns the actions, which are there from register on.
+func (v *Visit) doing() visitActions {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	return v.actions
+}
+
+func (v *Visit) depth() int { return v.doing().depth() }
+
+// Admit counts a client in that has no WebSocket, such as one that polls. When there are too
+// many, from its address or in all, or the hub is shutting down, it answers the
+// request and returns nil. stop is called, on any goroutine, to have the door end the
+// client; the door calls [Visit.End] then.
+func (h *Hub) Admit(w http.ResponseWriter, r *http.Request, door string, stop func(*Error)) *Visit {
+	v := h.admit(w, r, door)
+	if v != nil {
+		h.register(v, &polling{v, stop})
+	}
+	return v
+}
+
+// admit is the part of Admit before there is something to stop; register is the
+// other. End ends either.
+func (h *Hub) admit(w http.ResponseWriter, r *http.Request, door string) *Visit {
+	v := &Visit{hub: h, host: hostOf(r.RemoteAddr), addr: r.RemoteAddr, counters: h.metrics.door(door)}
+	now := time.Now()
+	v.messages = newBucket(h.cfg.MessageRate, now)
+	v.bytes = newBucket(h.cfg.ByteRate, now)
+	v.heard.Store(now.UnixNano())
+	if refused := h.enter(v); refused != nil {
+		h.metrics.refused(refused.Code)
+		refuseRequest(w, http.StatusServiceUnavailable, refused)
+		return nil
+	}
+	v.counters.connections.Add(1)
+	v.counters.connected.Add(1)
+	return v
+}
+
+func (h *Hub) enter(v *Visit) *Error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closing:
+		return stopping()
+	case len(h.visits) >= h.cfg.MaxConnections:
+		return refuse(Overloaded, "this server has as many connections as it may have; try again in a moment")
+	case h.perHost[v.host] >= h.cfg.MaxPerAddress:
+		return refuse(Overloaded, "there are %d connections from this address, and there may be no more", h.cfg.MaxPerAddress)
+	}
+	h.perHost[v.host]++
+	v.actions = (*polling)(nil) // until register
+	h.visits[v] = struct{}{}
+	h.running.Add(1)
+	h.startKeeping()
+	return nil
+}
+
+// register makes the visit known to Shutdown and the keeper.
+func (h *Hub) register(v *Visit, actions visitActions) {
+	h.mu.Lock()
+	v.actions = actions
+	closing := h.closing
+	h.mu.Unlock()
+	if closing { // Shutdown ran between enter and now
+		actions.stop(stopping())
+	}
+}
+
+// Addr is the client's network address, "host:port".
+func (v *Visit) Addr() string { return v.addr }
+
+// Take counts one message of n bytes from the client. The error is [*Error] with
+// TooLarge or RateLimited; the door then ends the client.
+func (v *Visit) Take(n int) error {
+	limit := &v.hub.cfg
+	if n > limit.MaxMessage {
+		return refuse(TooLarge, "the message is larger than %d bytes", limit.MaxMessage)
+	}
+	now := time.Now()
+	v.heard.Store(now.UnixNano())
+	v.counters.messagesIn.Add(1)
+	v.counters.bytesIn.Add(int64(n))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.messages.take(1, now) {
+		return refuse(RateLimited, "more than %d messages a second", limit.MessageRate)
+	}
+	if !v.bytes.take(n, now) {
+		return refuse(RateLimited, "more than %d bytes a second", limit.ByteRate)
+	}
+	return nil
+}
+
+// Sent counts one message of n bytes to the client.
+func (v *Visit) Sent(n int) {
+	v.counters.messagesOut.Add(1)
+	v.counters.bytesOut.Add(int64(n))
+}
+
+// End counts the client out, because of e, or nil when nothing was wrong. Only the first
+// call counts.
+func (v *Visit) End(e *Error) {
+	v.ended.Do(func() {
+		h := v.hub
+		code := closeNormal
+		if e != nil {
+			code = closeCode(e.Code)
+		}
+		h.metrics.closed(code)
+		v.counters.connections.Add(-1)
+		h.mu.Lock()
+		delete(h.visits, v)
+		if h.perHost[v.host]--; h.perHost[v.host] == 0 {
+			delete(h.perHost, v.host)
+		}
+		h.mu.Unlock()
+		h.running.Done()
+	})
+}
+
+// polling is a visit that the hub can only stop: its door keeps its own deadlines.
+type polling struct {
+	visit  *Visit
+	ending func(*Error)
+}
+
+func (p *polling) stop(reason *Error) {
+	if p != nil {
+		p.ending(reason)
+	}
+}
+
+func (p *polling) cut() {
+	if p != nil {
+		p.ending(stopping())
+	}
+}
+
+func (*polling) look(time.Time) {}
+func (*polling) depth() int     { return 0 }
+
+// hostOf is what the connections of one client have in common: its address, or of IPv6
+// the /64 in which it can choose any.
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() || ip.IsLoopback() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return host
+	}
+	return prefix.String()
+}
+
+// bucket is a token bucket: it fills at rate a second up to five seconds' worth.
+type bucket struct {
+	rate, level float64
+	at          time.Time
+}
+
+func newBucket(rate int, now time.Time) bucket {
+	return bucket{float64(rate), float64(rate) * burst, now}
+}
+
+func (b *bucket) take(n int, now time.Time) bool {
+	b.level = min(b.rate*burst, b.level+b.rate*now.Sub(b.at).Seconds())
+	b.at = now
+	if b.level < float64(n) {
+		return false
+	}
+	b.level -= float64(n)
+	return true
+}
