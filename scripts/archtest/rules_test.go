@@ -9,6 +9,7 @@ var rows = map[string][]string{
 	"devserver":                     {"devserver/signaling"},
 	"devserver/signaling":           {},
 	"devserver/signaling/peerjs":    {"devserver/signaling"},
+	"devserver/signaling/socketio":  {"devserver/signaling"},
 	"scripts/archtest":              {},
 	"scripts/benchmarks":            {},
 	"scripts/benchmarks/bareserver": {},
