@@ -23,7 +23,7 @@ func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false",
-		"-o", dir+string(filepath.Separator), "rtcdev/cmd/rtcdev", "rtcdev/scripts/benchmarks/bareserver")
+		"-o", dir+string(filepath.Separator), "rtcdev/cmd/rtcdev", "rtcdev/scripts/benchmarks/...")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -24,6 +24,7 @@ type report struct {
 
 	Results []result `json:"results"`
 	Ratios  []ratio  `json:"ratios"`
+	Tables  []table  `json:"-"` // the same once more, for people; without any, a list
 }
 
 // newReport fills in what all reports say of the machine.
@@ -39,13 +40,19 @@ type result struct {
 	Name string `json:"name"`
 	Unit string `json:"unit"`
 	spread
+	Verdict *verdict `json:"verdict,omitempty"` // where it has a goal of its own
+}
+
+// A verdict is on a median.
+type verdict struct {
+	Goal float64 `json:"goal"` // at most
+	Met  bool    `json:"met"`
 }
 
 // A ratio compares two things measured in the same round, over all rounds.
 type ratio struct {
-	Name string  `json:"name"`
-	Goal float64 `json:"goal"` // at most
-	Met  bool    `json:"met"`
+	Name string `json:"name"`
+	verdict
 	spread
 }
 
@@ -64,7 +71,13 @@ func newSpread(values []float64) spread {
 
 // add reports what was measured, one value for each round.
 func (r *report) add(name, unit string, values []float64) {
-	r.Results = append(r.Results, result{name, unit, newSpread(values)})
+	r.Results = append(r.Results, result{name, unit, newSpread(values), nil})
+}
+
+// bound reports what was measured and has a goal of its own.
+func (r *report) bound(name, unit string, values []float64, goal float64) {
+	s := newSpread(values)
+	r.Results = append(r.Results, result{name, unit, s, &verdict{goal, s.Median <= goal}})
 }
 
 // compare reports how many times the limit the values are, round by round: the
@@ -75,12 +88,15 @@ func (r *report) compare(name string, values, limit []float64, goal float64) {
 		each[i] = values[i] / limit[i]
 	}
 	s := newSpread(each)
-	r.Ratios = append(r.Ratios, ratio{name, goal, s.Median <= goal, s})
+	r.Ratios = append(r.Ratios, ratio{name, verdict{goal, s.Median <= goal}, s})
 }
 
 func (r *report) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s: %s\n", r.Benchmark, r.About)
 	fmt.Fprintf(out, "%s, %s (%d CPUs), %s, %s, %d rounds\n\n", r.Date, r.CPU, r.CPUs, r.System, r.Go, r.Rounds)
+	if len(r.Tables) > 0 {
+		return r.printTables(out)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	for _, m := range r.Results {
 		fmt.Fprintf(w, "  %s\t%.1f %s\t(%.1f–%.1f)\n", m.Name, m.Median, m.Unit, m.Min, m.Max)
