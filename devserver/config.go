@@ -7,7 +7,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
+	"time"
+
+	"rtcdev/devserver/signaling"
 )
 
 // AllInterfaces as Config.Host listens on every address of the machine.
@@ -33,8 +37,15 @@ type Config struct {
 	// AllowHosts are further names that requests may be addressed to, beside
 	// this machine's own. A leading dot allows every name below it.
 	AllowHosts []string
+	// SignalOnly leaves out the pages: Dir, BuiltIn and Proxy are not looked at.
+	SignalOnly bool
+	// AllowOrigins are the origins, such as "https://example.com", whose pages may
+	// use the signaling beside the server's own; "*" lets every page in.
+	AllowOrigins []string
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
 	RoomSize int
+	// Limits bound what one client, and all of them, can use up.
+	Limits Limits
 	// TLS must be able to give a certificate (RFC 8446 §4.4.2) for the names
 	// and addresses the server is reached by.
 	TLS *tls.Config
@@ -52,6 +63,31 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// Limits bound what one client, and all of them, can use up. The zero value of every
+// field is its default, of package signaling where nothing else is said.
+type Limits struct {
+	MessageBytes          int           // of one message
+	Messages, Bytes       int           // from one client, per second in the long run
+	Rooms                 int           // in all
+	Connections           int           // with signaling, in all
+	ConnectionsPerAddress int           // of them, from one address
+	QueueBytes            int           // waiting for one client
+	HeaderBytes           int           // of a request's header; default 32 KiB
+	Handshake             time.Duration // for TLS, and for a request's header; default 10 s
+	Idle                  time.Duration // until a client without a sign of life is cut off; default 35 s
+}
+
+// signaling is the configuration of the hub.
+func (c *Config) signaling(onEvent func(signaling.Event)) signaling.Config {
+	l := c.Limits
+	return signaling.Config{
+		RoomSize: c.RoomSize, AllowOrigins: c.AllowOrigins, OnEvent: onEvent,
+		MaxMessage: l.MessageBytes, MessageRate: l.Messages, ByteRate: l.Bytes, MaxRooms: l.Rooms,
+		MaxConnections: l.Connections, MaxPerAddress: l.ConnectionsPerAddress, QueueBytes: l.QueueBytes,
+		PingInterval: l.Idle * 5 / 7, PongTimeout: l.Idle * 2 / 7,
+	}
+}
+
 // SettingError says that a value of [Config] makes no sense, and what would.
 type SettingError struct{ Text string }
 
@@ -62,7 +98,7 @@ func setting(format string, args ...any) error {
 }
 
 // Validate finds what is wrong with the settings a person makes (Dir, Proxy, Host,
-// Port, RoomSize) without opening anything. The error is a [*SettingError], or tells
+// Port, RoomSize, AllowOrigins) without opening anything. The error is a [*SettingError], or tells
 // why Dir cannot be served. [Run] calls it too.
 func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
@@ -73,6 +109,15 @@ func (c *Config) Validate() error {
 	}
 	if c.Host != "" && c.Host != AllInterfaces && net.ParseIP(c.Host) == nil {
 		return setting("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
+	}
+	for _, origin := range c.AllowOrigins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
+			return setting("%q is no origin: give one like https://example.com, without a path, or * for all pages", origin)
+		}
+	}
+	if c.SignalOnly {
+		return nil
 	}
 	if c.Proxy != "" {
 		_, err := proxyURL(c.Proxy)

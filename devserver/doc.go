@@ -7,6 +7,11 @@
 //	/                      the folder's files, the built-in app, or another app
 //	                       server that requests are passed on to
 //	/_rtcdev/signal        the WebSocket door (package signaling)
+//	/_rtcdev/signal/events its event streams, and
+//	/_rtcdev/signal/send   the messages of their peers
+//	/socket.io/ /peerjs    the doors of packages socketio and peerjs; with
+//	                       Config.Proxy, the app server's
+//	/_rtcdev/metrics       what the doors hold and have seen, for Prometheus
 //	/_rtcdev/health        is it up, and how many peers are there
 //	/_rtcdev/ca.pem ca.crt the local authority's root, as PEM and DER
 //
@@ -16,8 +21,8 @@
 //
 // It listens on loopback unless Config.Host says otherwise. A request whose
 // Host is not one of this machine's names is refused, so a stranger's page
-// cannot reach the server by DNS rebinding; a WebSocket is only opened for a
-// page of the server's own origin. No file outside the folder is ever read, and
+// cannot reach the server by DNS rebinding; signaling is only for
+// pages of the server's own origin and those of Config.AllowOrigins. No file outside the folder is ever read, and
 // no dotfile, private key or file of Config.Private is ever served.
 //
 // # Limits

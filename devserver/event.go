@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"rtcdev/devserver/signaling"
@@ -22,8 +23,9 @@ type Ready struct {
 	Room    string   `json:"room"` // URL with the default room
 	// BuiltIn tells that the folder has no index.html.
 	BuiltIn bool `json:"builtIn"`
-	// Proxy is Config.Proxy.
-	Proxy string `json:"proxy,omitempty"`
+	// Proxy is Config.Proxy, SignalOnly Config.SignalOnly.
+	Proxy      string `json:"proxy,omitempty"`
+	SignalOnly bool   `json:"signalOnly,omitempty"`
 	// Taken is set when the port asked for was not free.
 	Taken *PortTakenError `json:"taken,omitempty"`
 }
@@ -34,6 +36,7 @@ type PeerChange struct {
 	Time     time.Time `json:"time"`
 	Room     string    `json:"room"`
 	Peer     string    `json:"peer"`
+	Door     string    `json:"door"` // "native", "events", "socket.io" or "peerjs"
 	Addr     string    `json:"addr"`
 	Peers    int       `json:"peers"` // in the room after the change
 	RoomSize int       `json:"roomSize"`
@@ -90,8 +93,12 @@ func (e *events) finish(ctx context.Context) {
 }
 
 func peerChange(e signaling.Event) PeerChange {
+	// A door's own rooms have names that no person gives: see signaling.Join.
+	if _, name, own := strings.Cut(e.Room, "\x00"); own {
+		e.Room = name
+	}
 	return PeerChange{
-		Event: string(e.Kind), Time: time.Now(), Room: e.Room, Peer: e.Peer, Addr: e.Addr,
+		Event: string(e.Kind), Time: time.Now(), Room: e.Room, Peer: e.Peer, Door: e.Door, Addr: e.Addr,
 		Peers: e.Peers, RoomSize: e.RoomSize,
 	}
 }

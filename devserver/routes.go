@@ -6,12 +6,26 @@ import (
 	"net/http"
 
 	"rtcdev/devserver/signaling"
+	"rtcdev/devserver/signaling/peerjs"
+	"rtcdev/devserver/signaling/socketio"
 )
 
 // routes puts the server's addresses together.
-func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, guard hostGuard) http.Handler {
+func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, guard hostGuard) http.Handler {
 	own := http.NewServeMux()
 	own.Handle("GET /_rtcdev/signal", hub)
+	events := hub.Events()
+	own.Handle("GET /_rtcdev/signal/events", events)
+	own.Handle("OPTIONS /_rtcdev/signal/events", events)
+	own.Handle("POST /_rtcdev/signal/send", events)
+	own.Handle("OPTIONS /_rtcdev/signal/send", events)
+	own.HandleFunc("GET /_rtcdev/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := hub.WriteMetrics(w); err != nil {
+			cfg.Log.Debug("writing the metrics", "error", err)
+		}
+	})
 	own.HandleFunc("GET /_rtcdev/health", func(w http.ResponseWriter, _ *http.Request) {
 		s := hub.Stats()
 		w.Header().Set("Content-Type", "application/json")
@@ -37,7 +51,19 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, guard hostGuard
 	mux := http.NewServeMux()
 	mux.Handle("/_rtcdev/", secure(own))
 	mux.Handle("/", pages)
+	if cfg.Proxy == "" { // an app server may have such addresses of its own
+		mux.Handle("/socket.io/", secure(sockets))
+		mux.Handle("/socket.io", secure(sockets))
+		peers := secure(peerjs.New(hub, peerjs.Config{Peers: cfg.Limits.Connections}))
+		mux.Handle("/peerjs/", peers)
+		mux.Handle("/peerjs", peers)
+	}
 	return guard.guard(mux)
+}
+
+// noPages answers in place of pages where there are none to serve.
+func noPages(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "This server carries signaling only, at /_rtcdev/signal, /socket.io/ and /peerjs/. It has no pages.", http.StatusNotFound)
 }
 
 func download(contentType, name string, body []byte) http.HandlerFunc {

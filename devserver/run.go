@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"rtcdev/devserver/signaling"
+	"rtcdev/devserver/signaling/socketio"
 )
 
 // shutdownTime is how long [Run] takes at most to end after its context has.
@@ -25,7 +27,7 @@ const shutdownTime = 1200 * time.Millisecond
 // [*AddressError] when it cannot listen where it was told to, and other errors
 // when the configuration is wrong or a listener fails.
 func Run(ctx context.Context, cfg Config) error {
-	if cfg.TLS == nil || cfg.BuiltIn == nil {
+	if cfg.TLS == nil || cfg.BuiltIn == nil && !cfg.SignalOnly {
 		return errors.New("devserver: Config.TLS and Config.BuiltIn must be set")
 	}
 	if err := cfg.Validate(); err != nil {
@@ -44,12 +46,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	ev := newEvents(cfg.OnEvent)
-	hub := signaling.New(signaling.Config{
-		RoomSize: cfg.RoomSize,
-		OnEvent:  func(e signaling.Event) { ev.send(peerChange(e)) },
-	})
+	hub := signaling.New(cfg.signaling(func(e signaling.Event) { ev.send(peerChange(e)) }))
 	hostname, _ := os.Hostname() // without one, requests for it are refused
-	srv := newServer(&cfg, routes(&cfg, pages, hub, newHostGuard(hostname, cfg.AllowHosts)))
+	sockets := socketio.New(hub, socketio.Config{})
+	srv := newServer(&cfg, routes(&cfg, pages, hub, sockets, newHostGuard(hostname, cfg.AllowHosts)))
 
 	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
 	ready.BuiltIn = builtIn
@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	last, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	shutDown(last, hub, srv, cfg.Log)
+	shutDown(last, hub, sockets, srv, cfg.Log)
 	serving.Wait()
 	ev.finish(last)
 	return err
@@ -80,6 +80,9 @@ func Run(ctx context.Context, cfg Config) error {
 // the app server of Config.Proxy, or the folder; and whether that is the
 // built-in app for now. Call done in the end.
 func openPages(cfg *Config) (pages http.Handler, builtIn bool, done func(), err error) {
+	if cfg.SignalOnly {
+		return secure(http.HandlerFunc(noPages)), false, func() {}, nil
+	}
 	if cfg.Proxy != "" {
 		target, err := proxyURL(cfg.Proxy)
 		if err != nil {
@@ -96,13 +99,15 @@ func openPages(cfg *Config) (pages http.Handler, builtIn bool, done func(), err 
 
 // shutDown ends the peers' connections, which net/http no longer knows after
 // their upgrade, and the rest beside them.
-func shutDown(ctx context.Context, hub *signaling.Hub, srv *http.Server, log *slog.Logger) {
+func shutDown(ctx context.Context, hub *signaling.Hub, sockets *socketio.Door, srv *http.Server, log *slog.Logger) {
 	var peers sync.WaitGroup
-	peers.Go(func() {
-		if err := hub.Shutdown(ctx); err != nil {
-			log.Debug("not every peer said goodbye", "error", err)
-		}
-	})
+	for _, end := range []func(context.Context) error{hub.Shutdown, sockets.Shutdown} {
+		peers.Go(func() {
+			if err := end(ctx); err != nil {
+				log.Debug("not every peer said goodbye", "error", err)
+			}
+		})
+	}
 	if err := srv.Shutdown(ctx); err != nil {
 		srv.Close() // what is left has had its time
 	}
@@ -115,11 +120,14 @@ func newServer(cfg *Config, handler http.Handler) *http.Server {
 	srv := &http.Server{
 		Handler:           handler,
 		TLSConfig:         cfg.TLS.Clone(),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: cmp.Or(cfg.Limits.Handshake, 10*time.Second),
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      patience,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    cmp.Or(cfg.Limits.HeaderBytes, 32<<10),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return signaling.Arrival(ctx, time.Now())
+		},
 	}
 	srv.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	return srv
@@ -143,7 +151,9 @@ func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
 		Signal:  "wss://" + strings.TrimPrefix(base, "https://") + "_rtcdev/signal",
 		Version: cfg.Version,
 		Proxy:   cfg.Proxy,
-		Taken:   taken,
+
+		SignalOnly: cfg.SignalOnly,
+		Taken:      taken,
 	}
 	if addr.(*net.TCPAddr).IP.IsUnspecified() {
 		r.URLs = append(r.URLs, lanURLs(port)...)

@@ -34,6 +34,10 @@ type serveOptions struct {
 	proxy      string
 	certFile   string // with keyFile: a certificate of the person's own
 	keyFile    string
+
+	signalOnly   bool
+	allowOrigins []string
+	limits       []string // NAME=VALUE
 }
 
 const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
@@ -51,7 +55,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 		Example: `  rtcdev serve --open           open the call in a browser
   rtcdev serve my-call          serve that folder
   rtcdev serve --host           let phones and other computers in
-  rtcdev serve --proxy http://localhost:5173    HTTPS and signaling for another server's pages`,
+  rtcdev serve --proxy http://localhost:5173    HTTPS and signaling for another server's pages
+  rtcdev serve --signal-only --allow-origin https://example.com    signaling for pages served elsewhere`,
 		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -60,6 +65,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 			switch {
 			case o.proxy != "" && len(args) == 1:
 				return usage("leave one of them out", "--proxy serves another server's pages, so there is no folder to serve")
+			case o.signalOnly && (len(args) == 1 || o.proxy != "" || o.open):
+				return usage("leave one of them out", "--signal-only serves no pages: there is no folder, no --proxy and nothing to --open")
 			case (o.certFile == "") != (o.keyFile == ""):
 				return usage("rtcdev serve --cert-file cert.pem --key-file key.pem", "--cert-file and --key-file belong together")
 			case o.trust != "ask" && o.trust != "yes" && o.trust != "no":
@@ -85,6 +92,9 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.StringVar(&o.proxy, "proxy", "", "pass requests on to the app server at this `URL`, instead of serving a folder")
 	f.StringVar(&o.certFile, "cert-file", "", "show this certificate (PEM, with its chain) instead of the local authority's; needs --key-file")
 	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
+	f.BoolVar(&o.signalOnly, "signal-only", false, "serve no pages, for those who have a web server of their own")
+	f.StringSliceVar(&o.allowOrigins, "allow-origin", nil, "let pages of this `origin`, such as https://example.com, use the signaling; * for all")
+	f.StringArrayVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`: "+strings.Join(limitNames(), ", "))
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
@@ -106,6 +116,12 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		RoomSize:   o.roomSize,
 		Version:    version(),
 		Log:        a.logger(),
+
+		SignalOnly:   o.signalOnly,
+		AllowOrigins: o.allowOrigins,
+	}
+	if cfg.Limits, err = readLimits(o.limits); err != nil {
+		return err
 	}
 	if err := cfg.Validate(); err != nil { // before anything is made or asked
 		return serveFault(err, o)
@@ -258,6 +274,11 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 	if err != nil {
 		from = e.Addr
 	}
+	if e.Door == "peerjs" { // has ids and no rooms
+		verb += " by PeerJS,"
+		s.note("%s  %.20s %s from %s (%d are there)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, from, e.Peers)
+		return
+	}
 	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
 }
 
@@ -267,6 +288,8 @@ func (s *servePrinter) ready(r devserver.Ready) {
 	took := time.Since(s.started) - s.asked
 	switch {
 	case s.json:
+	case s.quiet && r.SignalOnly:
+		fmt.Fprintln(s.out, r.Signal)
 	case s.quiet:
 		fmt.Fprintln(s.out, r.Room)
 	default:
@@ -296,23 +319,47 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	if r.Taken != nil {
 		fmt.Fprintf(s.out, "  %s, so this is port %d.\n\n", capital(r.Taken.Error()), r.Port)
 	}
-	s.line("Room", "%s", s.strong.Sprint(r.Room))
-	s.line("", "Open it twice, in two tabs or windows: that is the call.")
-	s.line("Pages", "%s", r.URL)
-	for _, u := range r.URLs[1:] {
-		s.line("Network", "%s", u+strings.TrimPrefix(r.Room, r.URL))
+	if r.SignalOnly {
+		s.doors(r)
+	} else {
+		s.line("Room", "%s", s.strong.Sprint(r.Room))
+		s.line("", "Open it twice, in two tabs or windows: that is the call.")
+		s.line("Pages", "%s", r.URL)
+		for _, u := range r.URLs[1:] {
+			s.line("Network", "%s", u+strings.TrimPrefix(r.Room, r.URL))
+		}
 	}
 	if s.options.host != "" {
 		s.line("", "Everyone on your network who has the link can open these pages and join")
 		s.line("", "a room. A device warns until it trusts your authority: see rtcdev certs export")
 	}
-	s.line("From", "%s", s.source(r))
+	if !r.SignalOnly {
+		s.line("From", "%s", s.source(r))
+	}
 	if r.BuiltIn {
 		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
 	}
 	if s.created {
 		s.line("Made", "a local authority, which signs the certificates of this server")
 	}
+}
+
+// doors says where pages that are served elsewhere find the signaling.
+func (s *servePrinter) doors(r devserver.Ready) {
+	for i, u := range r.URLs {
+		label := "Signal"
+		if i > 0 {
+			label = "Network"
+		}
+		s.line(label, "%s", s.strong.Sprint("wss"+strings.TrimPrefix(u, "https")+"_rtcdev/signal"))
+	}
+	s.line("", "socket.io and PeerJS clients connect to %s", r.URL)
+	if len(s.options.allowOrigins) == 0 {
+		s.line("Pages", "%s", s.bad.Sprint("no other server's pages may connect"))
+		s.line("", "Let yours in: rtcdev serve --signal-only --allow-origin https://your.page")
+		return
+	}
+	s.line("Pages", "of %s may connect", strings.Join(s.options.allowOrigins, " "))
 }
 
 // source is where the pages come from.

@@ -87,7 +87,7 @@ func (h *Hub) Join(j Join) (*Member, error) {
 		return nil, refused
 	}
 	m := &Member{
-		hub: h, room: r, id: j.ID, instance: instance, door: j.Door, addr: j.Addr,
+		hub: h, room: r, id: j.ID, instance: instance, door: j.Door, addr: j.Addr, size: j.Size,
 		receiver: j.Receiver, settled: make(chan struct{}),
 	}
 	r.mu.Lock()
@@ -174,7 +174,7 @@ func (h *Hub) emit(kind EventKind, m *Member, peers int) {
 	h.metrics.peer(kind, m.door)
 	h.cfg.OnEvent(Event{
 		Kind: kind, Room: m.room.name, Door: m.door, Peer: m.id, Addr: m.addr,
-		Peers: peers, RoomSize: h.cfg.RoomSize,
+		Peers: peers, RoomSize: m.size,
 	})
 }
 

@@ -58,6 +58,7 @@ type Member struct {
 	instance string
 	door     string
 	addr     string
+	size     int // of its room, as it asked
 	receiver Receiver
 
 	settled chan struct{} // closed when the room has let it in or not
