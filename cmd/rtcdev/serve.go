@@ -94,7 +94,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
 	f.BoolVar(&o.signalOnly, "signal-only", false, "serve no pages, for those who have a web server of their own")
 	f.StringSliceVar(&o.allowOrigins, "allow-origin", nil, "let pages of this `origin`, such as https://example.com, use the signaling; * for all")
-	f.StringArrayVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`: "+strings.Join(limitNames(), ", "))
+	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`: "+strings.Join(limitNames(), ", "))
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
