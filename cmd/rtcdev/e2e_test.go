@@ -113,7 +113,7 @@ func TestCallInAnEmptyFolderSurvivesTheServer(t *testing.T) {
 		if n := eval[int](p, "testPCs.length"); n != 1 {
 			t.Errorf("the page made %d peer connections; the first one should have lived on", n)
 		}
-		p.wantQuietConsole("WebSocket") // the failed attempts meanwhile
+		p.wantQuietConsole("net::ERR_CONNECTION_REFUSED") // the failed attempts meanwhile
 	}
 	first.chat(second, "still here")
 

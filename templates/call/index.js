@@ -5,9 +5,8 @@
 // what they send, how it is encrypted, and at which addresses they can be reached.
 // They tell each other through a server both can reach. That is signaling.
 //
-// signaling.js talks to the server (over line.js and doors.js), chat.js is the data
-// channel, media.js opens the camera, page.js is what the page shows, and messages.js
-// has every text.
+// signaling.js talks to the server (over line.js and doors.js), chat.js is the data channel,
+// media.js opens the camera, page.js is what the page shows, messages.js has every text.
 
 import * as page from "./page.js";
 import { Chat } from "./chat.js";
@@ -19,7 +18,7 @@ const constraints = { audio: true, video: { width: { ideal: 1280 }, height: { id
 
 let localStream = new MediaStream(); // our own picture and sound
 let signaling; // while we are in the room
-let hasLine = true; // the server can be reached, or could be a moment ago
+let hasLine = true; // the server can be reached, or could a moment ago
 let remoteId; // the other person's name on the server, while the server knows one
 let pc; // the peer connection
 let chat; // the data channel in it: chat, and who has the camera off
@@ -44,10 +43,13 @@ start();
 function join() {
   page.showStatus("joining");
   applySwitches();
-  // The picture does not need the server: when it is gone, the call goes on meanwhile.
   signaling = new Signaling(room, receive, (kind) => {
     hasLine = kind !== null;
     page.showLine(kind);
+    // A call needs the server to begin, but not to go on.
+    if (!remoteId || pc?.remoteDescription) return;
+    if (!hasLine) waitForSomeone("left");
+    else if (!pc) meet(remoteId, polite);
   });
 }
 
@@ -91,7 +93,7 @@ function meet(peer, weCameLater) {
   // The one who came later makes the first offer; if it keeps silent, we do. (Crossing
   // first offers are allowed, but Chromium then sometimes gathers no candidates.)
   if (polite) isConnected() ? pc.restartIce() : startConnection();
-  else setTimeout(() => peer === remoteId && !pc && startConnection(), 2000);
+  else setTimeout(() => peer === remoteId && hasLine && !pc && startConnection(), 2000);
 }
 
 function waitForSomeone(state) {

@@ -17,7 +17,7 @@ export class Line {
   #onChange;
   #way = window.WebSocket && !wasRefused() ? "socket" : "events";
   #wayWorks = false;
-  #failures = 0; // doors in a row that failed without a word
+  #refusals = 0; // doors in a row that failed although the server was there
   #attempt = 0; // doors since a line has held
   #query;
   #door;
@@ -108,17 +108,15 @@ export class Line {
     this.reopen(); // the first time at once
   }
 
-  // Is it the WebSocket that does not come through, or is the server away? Where an
-  // ordinary request is answered we go on with those.
+  // Does the WebSocket not come through, or is the server away? It is the WebSocket, if
+  // an ordinary request is answered; where it has worked before, we ask twice.
   async #considerOtherWay() {
-    this.#failures++;
-    if (this.#wayWorks && (this.#way === "events" || this.#failures < 2)) return;
     if (this.#way === "events") {
-      if (window.WebSocket) this.#way = "socket";
+      if (window.WebSocket && !this.#wayWorks) this.#way = "socket";
       return;
     }
     const answer = await fetch("/_rtcdev/health").catch(() => null);
-    if (!answer?.ok || this.isOpen) return;
+    if (!answer?.ok || ++this.#refusals < (this.#wayWorks ? 2 : 1)) return;
     this.#way = "events";
     this.#wayWorks = false;
     if (this.#timers.retry) this.reopen();
@@ -128,7 +126,7 @@ export class Line {
 
   #hear(message) {
     this.#hasSpoken = this.#wayWorks = true;
-    this.#failures = 0;
+    this.#refusals = 0;
     this.#heardAt = Date.now();
     clearTimeout(this.#timers.answer);
     this.#timers.answer = null;

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// What scripts do to a page before its own begin.
+const (
+	// hearSignaling keeps what the server says in window.heard.
+	hearSignaling = `
+window.heard = [];
+for (const name of ["WebSocket", "EventSource"]) {
+	window[name] = class extends window[name] {
+		constructor(...args) {
+			super(...args);
+			this.addEventListener("message", ({ data }) => heard.push(JSON.parse(data)));
+		}
+	};
+}`
+	withoutWebSocket = `delete window.WebSocket;`
+
+	// A browser may refuse every WebSocket although it loads the page, as iOS does
+	// after a click-through.
+	refusedWebSocket = `
+window.WebSocket = class {
+	static OPEN = 1;
+	readyState = 3;
+	constructor() { setTimeout(() => { this.onerror?.(new Event("error")); this.onclose?.(new CloseEvent("close", { code: 1006 })); }); }
+	close() {}
+};`
+
+	quietLineShown = `document.querySelector("#noWebSocket").offsetHeight > 0`
+)
+
+// openWith opens url in a browser of its own, in which the script runs before
+// those of every page.
+func (a *account) openWith(script, url string) *tab {
+	a.t.Helper()
+	p := a.startBrowser()
+	if _, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: watchPeerConnections + hearSignaling + script}); err != nil {
+		a.t.Fatal(err)
+	}
+	do(p, "opening "+url, chromedp.Navigate(url))
+	return p
+}
+
+// heard counts the messages of a type that the server has sent to the page.
+func (p *tab) heard(kind string) int {
+	p.t.Helper()
+	return eval[int](p, fmt.Sprintf(`heard.filter(({ type }) => type === %q).length`, kind))
+}
+
+// A call needs no WebSocket, on one side or on both: the page finds out by itself,
+// says so in one line, and all that works with one works without.
+func TestCallWithoutWebSocket(t *testing.T) {
+	for name, scripts := range map[string][2]string{
+		"on one side":   {withoutWebSocket, ""},
+		"on both sides": {withoutWebSocket, withoutWebSocket},
+		"as on iOS":     {refusedWebSocket, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			a.trust()
+			s := a.serve(a.emptyFolder("empty"), "--port", "0")
+			first, second := a.openWith(scripts[0], s.ready.Room), a.openWith(scripts[1], s.ready.Room)
+			first.wantVideo()
+			second.wantVideo()
+			first.chat(second, "hello without")
+			second.chat(first, "안녕")
+			first.wait(quietLineShown)
+			if shown := eval[bool](second, quietLineShown); shown != (scripts[1] != "") {
+				t.Errorf("the line about the WebSocket is shown at the second: %v", shown)
+			}
+			if *screenshots != "" && name == "on one side" {
+				first.screenshot(filepath.Join(*screenshots, "no-websocket.png"), 1280, 800)
+				first.screenshot(filepath.Join(*screenshots, "no-websocket-phone.png"), 390, 844)
+				eval[bool](first, `import("./messages.js").then((m) => { document.documentElement.lang = "ko"; m.translatePage(); return true; })`)
+				first.screenshot(filepath.Join(*screenshots, "no-websocket-phone-ko.png"), 390, 844)
+			}
+
+			// A page that is loaded again has said goodbye, so that there is room for it.
+			do(first, "reloading", chromedp.Reload())
+			first.wantVideo()
+			second.wantVideo()
+			first.chat(second, "back again")
+
+			do(first, "hanging up", chromedp.Click("#hangupButton"))
+			second.wait(`document.body.dataset.state === "left"`)
+			do(first, "joining again", chromedp.SendKeys("#cardButtons button", "\r"))
+			first.wantVideo()
+			second.wantVideo()
+
+			do(first, "going away", chromedp.Navigate("about:blank"))
+			second.wait(`document.body.dataset.state === "left" && heard.some(({ type }) => type === "peer-left")`)
+			first.wantQuietConsole()
+			second.wantQuietConsole()
+		})
+	}
+}
+
+// The line of one side is cut in a call, in the way of a phone that leaves its
+// network. The other one is told nothing, and what was sent meanwhile arrives.
+func TestLineThatIsCut(t *testing.T) {
+	for name, script := range map[string]string{"WebSocket": "", "events": withoutWebSocket} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			a.trust()
+			s := a.serve(a.emptyFolder("empty"), "--port", "0")
+			network := newNetwork(t, s.ready.Port)
+			first, second := a.openWith(script, network.room()), a.openWith("", s.ready.Room)
+			first.wantVideo()
+			second.wantVideo()
+
+			// Both sides speak during the break.
+			before := eval[string](first, iceUser)
+			network.set(refusing)
+			first.wait(`!document.querySelector("#note").hidden && document.querySelector("#note").textContent.includes("server")`)
+			eval[bool](first, `testPCs[0].restartIce(), true`)
+			first.wait(iceUser + ` !== "` + before + `"`)
+			beforeSecond := eval[string](second, iceUser)
+			eval[bool](second, `testPCs[0].restartIce(), true`)
+			second.wait(iceUser + ` !== "` + beforeSecond + `"`)
+
+			// Somebody who comes just then does not get the place.
+			third := a.open(s.ready.Room)
+			third.wait(`document.querySelector("#status").textContent.includes("full")`)
+
+			network.set(open)
+			eventually(t, "both agree on the connection", func() error {
+				one, two := eval[string](first, iceUser), eval[string](second, iceUser)
+				states := eval[string](first, "testPCs[0].signalingState") + eval[string](second, "testPCs[0].signalingState")
+				if states != "stablestable" || eval[string](second, theirUser) != one || eval[string](first, theirUser) != two {
+					return fmt.Errorf("%s: one is %s, two %s", states, one, two)
+				}
+				return nil
+			})
+			first.wait(`document.querySelector("#note").textContent === ""`)
+			first.wantVideo()
+			second.wantVideo()
+			first.chat(second, "still here")
+			wantUnnoticed(t, first, second)
+			first.wantQuietConsole("net::ERR_") // the failed attempts meanwhile
+			second.wantQuietConsole()
+		})
+	}
+}
+
+// wantUnnoticed checks that the first page has come back as who it was, and that
+// nothing but signals went to the second.
+func wantUnnoticed(t *testing.T, first, second *tab) {
+	t.Helper()
+	if n := first.heard("resumed"); n == 0 {
+		t.Error("the page never took up its line again")
+	}
+	for _, p := range []*tab{first, second} {
+		if joined, left := p.heard("welcome")+p.heard("peer-joined"), p.heard("peer-left"); joined > 2 || left > 0 {
+			t.Errorf("the break was told: %d joined, %d left", joined, left)
+		}
+		if n := eval[int](p, "testPCs.length"); n != 1 {
+			t.Errorf("the page made %d peer connections", n)
+		}
+	}
+}
+
+// A line can die without a word: the network is gone, but nobody closes. The page
+// has to find out, at once when it is told of a new network, else by asking.
+func TestLineThatFallsSilent(t *testing.T) {
+	for name, script := range map[string]string{"WebSocket": "", "events": withoutWebSocket} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			a.trust()
+			s := a.serve(a.emptyFolder("empty"), "--port", "0")
+			one, two := newNetwork(t, s.ready.Port), newNetwork(t, s.ready.Port)
+			first, second := a.openWith(script, one.room()), a.openWith(script, two.room())
+			first.wantVideo()
+			second.wantVideo()
+			one.freeze()
+			two.freeze()
+			begin := time.Now()
+			eval[bool](first, `dispatchEvent(new Event("online")), true`)
+			first.wait(`heard.some(({ type }) => type === "resumed")`)
+			told := time.Since(begin)
+			second.wait(`heard.some(({ type }) => type === "resumed")`)
+			if asked := time.Since(begin); told > 15*time.Second || asked > 40*time.Second {
+				t.Errorf("back after %v and %v", told, asked)
+			}
+			before := eval[string](first, theirUser)
+			eval[bool](second, `testPCs[0].restartIce(), true`)
+			first.wait(theirUser + ` !== "` + before + `"`)
+			first.wantVideo()
+			second.wantVideo()
+			wantUnnoticed(t, first, second)
+			first.wantQuietConsole()
+			second.wantQuietConsole()
+		})
+	}
+}
+
+// Whoever shows a page's token takes its place; the page says that, and stops.
+func TestCallContinuedElsewhere(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	p := a.openWith("", s.ready.Room)
+	p.wait(`document.body.dataset.state === "waiting"`)
+	token := eval[string](p, `heard[0].resume`)
+	other := a.open(s.ready.URL + "messages.js")
+	eval[bool](other, fmt.Sprintf(`new Promise((done) => {
+		window.socket = new WebSocket("wss://" + location.host + "/_rtcdev/signal?seen=0&resume=" + %q);
+		socket.onmessage = ({ data }) => done(JSON.parse(data).type === "resumed");
+	})`, token))
+	p.wait(`document.body.dataset.state === "replaced" && !document.querySelector("#card").hidden`)
+	if *screenshots != "" {
+		p.screenshot(filepath.Join(*screenshots, "replaced.png"), 1280, 800)
+	}
+	eval[bool](other, `new Promise((done) => setTimeout(() => done(socket.readyState === WebSocket.OPEN), 1000))`)
+	p.wantQuietConsole()
+}
+
+// network stands between a browser and the server: a TCP port whose connections
+// can break, freeze and be refused.
+type network struct {
+	listener net.Listener
+	target   string
+
+	mu    sync.Mutex
+	state condition
+	lines map[*frozen]bool
+}
+
+// condition is what becomes of connections.
+type condition int
+
+const (
+	open     condition = iota
+	refusing           // they are reset, old and new
+)
+
+// frozen is one connection, both ways; it can stop carrying bytes.
+type frozen struct {
+	client, server net.Conn
+	stop           chan struct{} // closed: no byte goes through any more
+}
+
+func newNetwork(t *testing.T, port int) *network {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", port), lines: map[*frozen]bool{}}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			done.Go(func() { n.carry(client) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		n.set(refusing)
+		done.Wait()
+	})
+	return n
+}
+
+// room is the address of the call behind this network.
+func (n *network) room() string {
+	return fmt.Sprintf("https://localhost:%d/?room=lobby", n.listener.Addr().(*net.TCPAddr).Port)
+}
+
+func (n *network) carry(client net.Conn) {
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", n.target)
+	if err != nil {
+		reset(client)
+		return
+	}
+	line := &frozen{client: client, server: server, stop: make(chan struct{})}
+	n.mu.Lock()
+	n.lines[line] = true
+	refused := n.state == refusing
+	n.mu.Unlock()
+	if refused {
+		line.cut()
+	}
+	var both sync.WaitGroup
+	both.Go(func() { line.copy(server, client) })
+	both.Go(func() { line.copy(client, server) })
+	both.Wait()
+	n.mu.Lock()
+	delete(n.lines, line)
+	n.mu.Unlock()
+}
+
+// copy carries bytes one way until one end closes; the other end then is, too. A
+// frozen line stays as it is until it is cut.
+func (l *frozen) copy(to, from net.Conn) {
+	defer to.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		k, err := from.Read(buffer)
+		select {
+		case <-l.stop:
+			_, _ = io.Copy(io.Discard, from) // until it is cut
+			return
+		default:
+		}
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(buffer[:k]); err != nil {
+			return
+		}
+	}
+}
+
+func (l *frozen) cut() {
+	reset(l.client)
+	reset(l.server)
+}
+
+// reset closes without a FIN, which is what a line looks like when it is gone.
+func reset(conn net.Conn) {
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}
+
+// set changes the condition of the network. Refusing breaks what there is.
+func (n *network) set(state condition) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state = state
+	if state == open {
+		return
+	}
+	for line := range n.lines {
+		line.cut()
+	}
+}
+
+// freeze makes today's connections carry nothing any more; new ones work.
+func (n *network) freeze() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for line := range n.lines {
+		close(line.stop)
+	}
+}
