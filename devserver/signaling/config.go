@@ -39,6 +39,9 @@ type Config struct {
 	AllowOrigins []string
 	// Bus connects this hub to others; default one of its own.
 	Bus Bus
+	// OnQuiet, if set, is called when nothing has happened for a few seconds after
+	// something had: a good time to give memory back.
+	OnQuiet func()
 	// OnEvent, if set, hears of joins and leaves in their order. It is called
 	// while the room waits: it must neither block nor call the hub.
 	OnEvent func(Event)
@@ -64,6 +67,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ResumeTime, 30*time.Second)
 	if c.Bus == nil {
 		c.Bus = NewBus()
+	}
+	if c.OnQuiet == nil {
+		c.OnQuiet = func() {}
 	}
 	if c.OnEvent == nil {
 		c.OnEvent = func(Event) {}

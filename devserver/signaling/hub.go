@@ -18,6 +18,7 @@ type Hub struct {
 	cfg      Config
 	upgrader websocket.Upgrader
 	buffers  *sync.Pool
+	workers  workers
 	metrics  *counts
 	running  sync.WaitGroup // one per visit, and the keeper
 
@@ -201,6 +202,7 @@ func (h *Hub) keep() {
 	ticker := time.NewTicker(max(5*time.Millisecond, min(every, lingering/4)))
 	defer ticker.Stop()
 	var visits []*Visit
+	var quiet quietness
 	for now := range ticker.C {
 		var late []*session
 		h.mu.Lock()
@@ -215,6 +217,7 @@ func (h *Hub) keep() {
 		}
 		if len(visits) == 0 && len(h.away) == 0 {
 			h.keeping = false
+			h.workers.release()
 			h.mu.Unlock()
 			return
 		}
@@ -225,13 +228,39 @@ func (h *Hub) keep() {
 		for _, v := range visits {
 			v.doing().look(now)
 		}
+		if quiet.begins(h.metrics.activity(), now) {
+			h.cfg.OnQuiet()
+		}
 	}
+}
+
+// quietTime is how long nothing may have happened for a hub to be quiet.
+const quietTime = 3 * time.Second
+
+// quietness notices when a hub that was busy is no longer.
+type quietness struct {
+	activity int64
+	since    time.Time
+	told     bool
+}
+
+// begins tells, once for each time, that the activity has not grown for a while.
+func (q *quietness) begins(activity int64, now time.Time) bool {
+	if activity != q.activity {
+		*q = quietness{activity: activity, since: now}
+	}
+	if q.told || now.Sub(q.since) < quietTime {
+		return false
+	}
+	q.told = true
+	return true
 }
 
 // startKeeping needs h.mu.
 func (h *Hub) startKeeping() {
 	if !h.keeping {
 		h.keeping = true
+		h.workers.retain()
 		h.running.Add(1)
 		go h.keep()
 	}

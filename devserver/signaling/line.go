@@ -45,7 +45,7 @@ type Line struct {
 	answered func()
 
 	fault   atomic.Bool  // it is being closed
-	said    atomic.Bool  // the client has closed it, or can say nothing more
+	said    atomic.Bool  // the client has sent its close frame
 	written atomic.Bool  // our close frame has left
 	cutAt   atomic.Int64 // when to cut it off, in Unix nanoseconds; 0: not yet
 	pinged  atomic.Int64 // when the last ping for a sign of life was sent
@@ -64,7 +64,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, door string) *Line 
 
 func (h *Hub) newQueue(keep int) *queue {
 	return &queue{
-		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, first: 1,
+		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, workers: &h.workers, first: 1,
 	}
 }
 
@@ -229,15 +229,15 @@ func readUpTo(b []byte, r io.Reader, max int) ([]byte, error) {
 // over ends the line after the reading has. Who was told that we close has some time
 // to close too.
 func (l *Line) over(err error) {
-	var closed *websocket.CloseError
 	switch {
-	case err == errClosing:
-	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+	case isGoodbye(err):
 		l.said.Store(true)
 		l.Close(nil) // answers it (RFC 6455 §5.5.1)
-	case l.reason.Load() != nil && l.reason.Load().Code == ProtocolError: // the wire has seen to it
+	case err == websocket.ErrReadLimit: // a length of 2⁶³ bytes or more, about which gorilla sends nothing
+		l.Close(refuse(TooLarge, "the message is larger than %d bytes", l.hub.cfg.MaxMessage))
+	case l.fault.Load(): // it is being closed already
 	default:
-		l.client.Closed(!l.fault.Load())
+		l.client.Closed(true)
 		l.finish()
 		return
 	}
@@ -245,13 +245,19 @@ func (l *Line) over(err error) {
 	for err == errClosing {
 		if _, _, next := l.conn.NextReader(); next != nil {
 			err = next
-			l.said.Store(true)
 		}
 	}
-	if !l.written.Load() { // flushed closes it, or look does
+	l.said.Store(isGoodbye(err))
+	if !l.said.Load() || !l.written.Load() { // flushed closes it, or look does, or the client has
 		_, _ = io.Copy(io.Discard, l.raw.Conn)
 	}
 	l.finish()
+}
+
+// isGoodbye tells whether the reading ended with a close frame of the client.
+func isGoodbye(err error) bool {
+	var closed *websocket.CloseError
+	return errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure
 }
 
 // finish lets go of everything.

@@ -52,6 +52,16 @@ func (c *counts) door(name string) *doorMetrics {
 	return d
 }
 
+// activity grows with every message and every client.
+func (c *counts) activity() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.doors {
+		n += d.connected.Load() + d.messagesIn.Load() + d.messagesOut.Load()
+	}
+	return n
+}
+
 func (c *counts) peer(kind EventKind, door string) {
 	change := int64(1)
 	if kind == Left {

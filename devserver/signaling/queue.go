@@ -35,8 +35,8 @@ type sink interface {
 	flushed()
 }
 
-// queue holds what is for one client, as frames, and writes it out: on a goroutine
-// that lives only while something waits, all that waits in one call. With keep it
+// queue holds what is for one client, as frames, and has it written out: by a worker
+// that it has only while something waits, all that waits in one call. With keep it
 // holds each message until it is acknowledged, so that another sink can go on
 // where one broke off.
 //
@@ -46,6 +46,7 @@ type queue struct {
 	maxMessages, maxBytes int
 	keep                  int // bytes to keep until they are acknowledged; 0 keeps none
 	pool                  *sync.Pool
+	workers               *workers
 
 	mu         sync.Mutex
 	out        sink
@@ -183,7 +184,7 @@ func (q *queue) start() {
 		return
 	}
 	q.flushing = true
-	go q.flush(q.out)
+	q.workers.do(flushing{q, q.out})
 }
 
 // flush writes to out until nothing waits, or out is no longer the queue's.

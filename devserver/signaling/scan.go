@@ -240,24 +240,33 @@ func (s *scanner) skipString() error {
 	if s.next() != '"' {
 		return errNotJSON
 	}
+	b, i := s.b, s.i
 	for {
-		for s.i+8 <= len(s.b) {
-			special := specialBytes(binary.LittleEndian.Uint64(s.b[s.i:]))
+		for i+8 <= len(b) {
+			special := specialBytes(binary.LittleEndian.Uint64(b[i:]))
 			if special != 0 {
-				s.i += bits.TrailingZeros64(special) / 8
+				i += bits.TrailingZeros64(special) / 8
 				break
 			}
-			s.i += 8
+			i += 8
 		}
-		switch c := s.next(); {
+		if i >= len(b) {
+			return errNotJSON
+		}
+		switch c := b[i]; {
 		case c == '"':
+			s.i = i + 1
 			return nil
 		case c == '\\':
-			if err := s.escape(); err != nil {
-				return err
+			n := escapeLength(b[i:])
+			if n == 0 {
+				return errNotJSON
 			}
+			i += n
 		case c < ' ':
-			return errNotJSON // a control character, or the end
+			return errNotJSON
+		default:
+			i++
 		}
 	}
 }
@@ -271,22 +280,26 @@ func specialBytes(w uint64) uint64 {
 	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*' ')&^w) & highs
 }
 
-// escape steps over what follows a backslash.
-func (s *scanner) escape() error {
-	switch s.next() {
+// escapeLength is how many bytes the escape at the beginning of b has; 0: it is none.
+func escapeLength(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return nil
+		return 2
 	case 'u':
-		for range 4 {
-			switch c := s.next(); {
-			case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
-			default:
-				return errNotJSON
+		if len(b) < 6 {
+			return 0
+		}
+		for _, c := range b[2:6] {
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return 0
 			}
 		}
-		return nil
+		return 6
 	}
-	return errNotJSON
+	return 0
 }
 
 // nested steps over an object or array. It keeps its own stack, of one bit for each
