@@ -144,6 +144,7 @@ func TestClients(t *testing.T) {
 		for _, transports := range []string{"websocket", "polling", "polling,websocket"} {
 			for _, scheme := range []string{"http", "https"} {
 				t.Run(version+"/"+transports+"/"+scheme, func(t *testing.T) {
+					t.Parallel()
 					module := nodeModule(t, "socket.io-client-"+version)
 					s := start(t, signaling.Config{}, Config{}, scheme == "https")
 					node(t, s.stop, s.trusting(), "testdata/exchange.js", module, s.url, transports, "foo")

@@ -132,8 +132,6 @@ func (v *view) signal(from string, data []byte) bool {
 		p.holding, p.held, p.size = false, nil, 0
 	case said == sayMedia:
 		p.media = true
-	case !p.media:
-		p.media = v.socket.session.door.hasMedia(from)
 	}
 	if p.media && !p.holding && !v.socket.granted.Load() && isOffer(data) {
 		p.holding = true
