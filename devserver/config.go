@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"rtcdev/devserver/signaling"
@@ -82,6 +83,7 @@ func (c *Config) signaling(onEvent func(signaling.Event)) signaling.Config {
 	l := c.Limits
 	return signaling.Config{
 		RoomSize: c.RoomSize, AllowOrigins: c.AllowOrigins, OnEvent: onEvent,
+		OnQuiet:    debug.FreeOSMemory, // a handshake leaves more behind than the connection needs
 		MaxMessage: l.MessageBytes, MessageRate: l.Messages, ByteRate: l.Bytes, MaxRooms: l.Rooms,
 		MaxConnections: l.Connections, MaxPerAddress: l.ConnectionsPerAddress, QueueBytes: l.QueueBytes,
 		PingInterval: l.Idle * 5 / 7, PongTimeout: l.Idle * 2 / 7,
