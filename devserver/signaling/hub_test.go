@@ -35,7 +35,11 @@ func start(t *testing.T, cfg Config) *server {
 	s := &server{t: t, events: make(chan Event, 10_000)}
 	cfg.OnEvent = func(e Event) { s.events <- e }
 	s.hub = New(cfg)
-	web := httptest.NewServer(s.hub)
+	mux := http.NewServeMux()
+	mux.Handle("/", s.hub)
+	mux.Handle("/events", s.hub.Events())
+	mux.Handle("/send", s.hub.Events())
+	web := httptest.NewServer(mux)
 	s.addr = web.Listener.Addr().String()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -51,12 +55,22 @@ func start(t *testing.T, cfg Config) *server {
 	return s
 }
 
+// in is the server for a subtest, whose failures are its own.
+func (s *server) in(t *testing.T) *server {
+	return &server{t: t, hub: s.hub, addr: s.addr, events: s.events}
+}
+
+// aRoom returns the name of a room that nobody has been in.
+func aRoom() string { return newID() }
+
 // client is one peer of a test.
 type client struct {
 	t    *testing.T
 	conn *websocket.Conn
 	id   string
 	in   []string // peers of the welcome
+	// token is the one of the welcome.
+	token string
 }
 
 func (s *server) dial(room string, header http.Header) (*websocket.Conn, *http.Response, error) {
@@ -82,7 +96,7 @@ func (s *server) join(room string) *client {
 	if w.Type != "welcome" || !strings.HasPrefix(w.ID, "p") || len(w.ID) < 20 {
 		s.t.Fatalf("first message is %+v, want a welcome", w)
 	}
-	c.id, c.in = w.ID, w.Peers
+	c.id, c.in, c.token = w.ID, w.Peers, w.Resume
 	return c
 }
 
@@ -92,6 +106,8 @@ type serverMessage struct {
 	Peers                                     []string
 	Data                                      json.RawMessage
 	ICEServers                                json.RawMessage
+	Resume                                    string
+	Seen                                      uint64
 }
 
 func (c *client) read() (serverMessage, error) {
@@ -142,6 +158,14 @@ func (c *client) send(text string) {
 	if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 		c.t.Fatalf("sending: %v", err)
 	}
+}
+
+// wantUndisturbed checks that c is in its room, and has heard nothing that was not
+// read yet.
+func (c *client) wantUndisturbed() {
+	c.t.Helper()
+	c.send(`{"type":"ping"}`)
+	c.want(serverMessage{Type: "pong"})
 }
 
 func (s *server) event(kind EventKind) Event {
