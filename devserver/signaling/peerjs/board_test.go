@@ -89,6 +89,20 @@ func TestBoardHandsOverInOrder(t *testing.T) {
 	wantHeard(t, heard, open, "1", "2", "x")
 }
 
+// A timer that runs out just when the one it waits for comes has nothing to say.
+func TestBoardExpiresTooLate(t *testing.T) {
+	b := newBoard(time.Hour, roomy())
+	a, heard := newEar("a")
+	b.enter(a)
+	b.waitFor(a, "b", "1")
+	w := b.waiting[place{"k", "b"}][a.place]
+	late, _ := newEar("b")
+	b.enter(late)
+	b.expire(w)
+	wantHeard(t, heard, open)
+	wantEmpty(t, b)
+}
+
 func TestBoardExpires(t *testing.T) {
 	b := newBoard(20*time.Millisecond, roomy())
 	a, heard := newEar("a")

@@ -46,11 +46,9 @@ func (c *client) Notify(n signaling.Notice) bool {
 	return true
 }
 
-// Stop ends the client; see signaling.Receiver.
-func (c *client) Stop(reason *signaling.Error) {
-	c.door.board.exit(c)
-	c.line.Close(reason)
-}
+// Stop ends the client; see signaling.Receiver. It keeps its place until the line is
+// over, or its page is back for it.
+func (c *client) Stop(reason *signaling.Error) { c.line.Close(reason) }
 
 // Message handles one frame of the page; see signaling.Client.
 func (c *client) Message(text []byte) error {

@@ -319,3 +319,35 @@ func TestSlowReader(t *testing.T) {
 	a.send(`{"type":"OFFER","dst":"slow","payload":1}`)
 	again.want(`{"type":"OFFER","src":"a","dst":"slow","payload":1}`)
 }
+
+// A page that has gone before it was let in is not let in any more, and one that is
+// out speaks for nobody.
+func TestGoneBeforeItCame(t *testing.T) {
+	s := serveDoor(t, Config{})
+	c, heard := newEar("a")
+	c.door, c.ready = s.door, make(chan struct{})
+	close(c.ready)
+	s.door.leave(c)
+	if refusal := s.door.join(c, "192.0.2.1:5"); refusal != nil || s.door.board.holder(c.place) != nil {
+		t.Errorf("refused: %v; who holds its id: %v", refusal, s.door.board.holder(c.place))
+	}
+	for _, frame := range []string{"rubbish", `{"type":"OFFER","dst":"a"}`, `{"type":"OFFER","dst":"b"}`, `{"type":"LEAVE"}`} {
+		if err := c.Message([]byte(frame)); err != nil {
+			t.Errorf("%s: %v", frame, err)
+		}
+	}
+	wantHeard(t, heard)
+}
+
+// A page whose line the hub ends can be back before that is over.
+func TestBackWhileBeingStopped(t *testing.T) {
+	s := serveDoor(t, Config{})
+	a, slow := s.enter(t, "a"), s.enter(t, "slow")
+	s.door.board.holder(place{"peerjs", "slow"}).Stop(&signaling.Error{Code: signaling.TooSlow})
+	again := s.enter(t, "slow")
+	a.send(`{"type":"OFFER","dst":"slow","payload":1}`)
+	again.want(`{"type":"OFFER","src":"a","dst":"slow","payload":1}`)
+	if _, err := slow.read(); !websocket.IsCloseError(err, 4003) {
+		t.Errorf("the old line ends with %v", err)
+	}
+}

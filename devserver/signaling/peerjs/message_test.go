@@ -21,6 +21,7 @@ func TestParse(t *testing.T) {
 		{`{"Type":"LEAVE","payload":{"type":"x","dst":"y"}}`, "", "", `{"type":"x","dst":"y"}`},
 		{`{"type":5,"dst":5,"payload":null}`, "", "5", "null"},
 		{`{"type":"OFFER","dst":{"a":["}"]},"payload":true}`, "OFFER", `{"a":["}"]}`, "true"},
+		{`{"payload":{"a":"\"}","\\":"\\\""},"dst":"b","type":"\"\\"}`, `"\`, `"b"`, `{"a":"\"}","\\":"\\\""}`},
 		{`{"dst":null}`, "", "", ""}, {`{"dst":""}`, "", "", ""}, {`{"dst":0}`, "", "", ""}, {`{"dst":false}`, "", "", ""},
 		{`{}`, "", "", ""},
 	} {
