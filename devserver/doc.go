@@ -17,6 +17,10 @@
 //
 // Everything else under /_rtcdev/ is 404 and reserved.
 //
+// A page of the folder that loads webrtc-adapter from webrtc.github.io gets the
+// folder's own copy instead while that address cannot be reached: see [Unreached].
+// Pages are changed in no other way.
+//
 // # Invariants
 //
 // It listens on loopback unless Config.Host says otherwise. A request whose

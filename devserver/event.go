@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"rtcdev/devserver/signaling"
@@ -42,6 +43,23 @@ type PeerChange struct {
 	RoomSize int       `json:"roomSize"`
 }
 
+// Unreached says that a page loads webrtc-adapter from the internet, which this
+// machine cannot reach. It is sent once for a page and address, and again when a
+// copy has appeared or gone.
+type Unreached struct {
+	Event   string    `json:"event"` // "unreached"
+	Time    time.Time `json:"time"`
+	Page    string    `json:"page"`    // the page's path
+	Address string    `json:"address"` // as it is in the page
+	Reason  string    `json:"reason"`
+	// Copy is the file of the folder that the page gets instead, relative to it;
+	// empty if there is none.
+	Copy string `json:"copy,omitempty"`
+	// Integrity tells that the page demands a certain content (the integrity
+	// attribute) and so would refuse a copy: it gets none.
+	Integrity bool `json:"integrity,omitempty"`
+}
+
 // Stopping says that the server has begun to shut down.
 type Stopping struct {
 	Event string `json:"event"` // "stopping"
@@ -49,6 +67,7 @@ type Stopping struct {
 
 func (Ready) event()      {}
 func (PeerChange) event() {}
+func (Unreached) event()  {}
 func (Stopping) event()   {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.
@@ -60,6 +79,9 @@ const eventQueue = 1024
 type events struct {
 	queue chan Event
 	done  chan struct{} // closed when the caller has handled the last one
+
+	mu       sync.Mutex
+	finished bool // nobody hears what is sent now
 }
 
 func newEvents(sink func(Event)) *events {
@@ -76,6 +98,11 @@ func newEvents(sink func(Event)) *events {
 }
 
 func (e *events) send(ev Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.finished {
+		return
+	}
 	select {
 	case e.queue <- ev:
 	default:
@@ -83,9 +110,13 @@ func (e *events) send(ev Event) {
 }
 
 // finish waits until the caller has handled all events, or ctx ends: then it
-// hangs in one, and its goroutine with it. Nothing may be sent any more.
+// hangs in one, and its goroutine with it. What a request that outlives the
+// server sends after that is dropped.
 func (e *events) finish(ctx context.Context) {
+	e.mu.Lock()
+	e.finished = true
 	close(e.queue)
+	e.mu.Unlock()
 	select {
 	case <-e.done:
 	case <-ctx.Done():

@@ -18,16 +18,20 @@ import (
 var errHidden = errors.New("not served")
 
 // hiddenName tells names that are never served: dotfiles (but for .well-known,
-// RFC 8615), and what Windows takes for a path, a stream of another file, or
-// the short form of another name (GIT~1 for .git).
+// RFC 8615, and the folder in which pnpm keeps packages), and what Windows takes
+// for a path, a stream of another file, or the short form of another name (GIT~1
+// for .git).
 func hiddenName(name string) bool {
 	if strings.ContainsAny(name, "\\:\x00") || runtime.GOOS == "windows" && strings.Contains(name, "~") {
 		return true
 	}
+	before := ""
 	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, ".") && part != "." && part != ".well-known" {
+		isPackages := part == ".pnpm" && before == "node_modules"
+		if strings.HasPrefix(part, ".") && part != "." && part != ".well-known" && !isPackages {
 			return true
 		}
+		before = part
 	}
 	return false
 }

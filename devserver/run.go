@@ -36,7 +36,8 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	pages, builtIn, closePages, err := openPages(&cfg)
+	var ev *events // before anything is served
+	pages, builtIn, closePages, err := openPages(&cfg, func(e Event) { ev.send(e) })
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	ev := newEvents(cfg.OnEvent)
+	ev = newEvents(cfg.OnEvent)
 	hub := signaling.New(cfg.signaling(func(e signaling.Event) { ev.send(peerChange(e)) }))
 	hostname, _ := os.Hostname() // without one, requests for it are refused
 	sockets := socketio.New(hub, socketio.Config{})
@@ -79,7 +80,7 @@ func Run(ctx context.Context, cfg Config) error {
 // openPages returns what answers for all addresses that are not rtcdev's own:
 // the app server of Config.Proxy, or the folder; and whether that is the
 // built-in app for now. Call done in the end.
-func openPages(cfg *Config) (pages http.Handler, builtIn bool, done func(), err error) {
+func openPages(cfg *Config, tell func(Event)) (pages http.Handler, builtIn bool, done func(), err error) {
 	if cfg.SignalOnly {
 		return secure(http.HandlerFunc(noPages)), false, func() {}, nil
 	}
@@ -94,6 +95,7 @@ func openPages(cfg *Config) (pages http.Handler, builtIn bool, done func(), err 
 	if err != nil {
 		return nil, false, nil, err
 	}
+	files.adapters = newAdapters(func(u Unreached) { tell(u) })
 	return secure(files), files.usesBuiltIn(), files.close, nil
 }
 
@@ -129,6 +131,8 @@ func newServer(cfg *Config, handler http.Handler) *http.Server {
 			return signaling.Arrival(ctx, time.Now())
 		},
 	}
+	// Messages are small: each is one record, and one write, from the first on.
+	srv.TLSConfig.DynamicRecordSizingDisabled = true
 	srv.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	return srv
 }

@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,6 +25,8 @@ type site struct {
 	dir     string // absolute, links resolved
 	builtIn fs.FS
 	private []string
+	// adapters, if set, looks after pages that need a script from the internet.
+	adapters *adapters
 
 	mu   sync.Mutex
 	root *os.Root // dir: no path or link leads out of it
@@ -166,7 +169,16 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string, f 
 		http.Error(w, "This file cannot be read.", http.StatusInternalServerError)
 		return
 	}
-	tag, err := entityTag(body, info)
+	modified := info.ModTime()
+	page, err := s.adapted(r.Context(), name, body)
+	if page != nil {
+		// Its time is not the file's: it changes with what can be reached.
+		body, modified = bytes.NewReader(page), time.Time{}
+	}
+	var tag string
+	if err == nil {
+		tag, err = entityTag(body, info)
+	}
 	if err != nil {
 		http.Error(w, "This file cannot be read.", http.StatusInternalServerError)
 		return
@@ -178,7 +190,7 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string, f 
 		h.Set("Content-Type", t)
 	}
 	out := &patientWriter{ResponseWriter: w, control: http.NewResponseController(w)}
-	http.ServeContent(out, r, "", info.ModTime(), body) // no name: what has no type yet is told by its content
+	http.ServeContent(out, r, "", modified, body) // no name: what has no type yet is told by its content
 }
 
 // maxHashed is the size up to which a file's version is told by its content:

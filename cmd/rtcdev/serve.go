@@ -260,6 +260,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.ready(e)
 	case devserver.PeerChange:
 		s.peerChange(e)
+	case devserver.Unreached:
+		s.unreached(e)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
@@ -367,6 +369,11 @@ func (s *servePrinter) source(r devserver.Ready) string {
 	if r.Proxy != "" {
 		return r.Proxy
 	}
+	return s.folder()
+}
+
+// folder is the one that is served, as it can be found from anywhere.
+func (s *servePrinter) folder() string {
 	dir, err := filepath.Abs(s.options.dir)
 	if err != nil {
 		return s.options.dir
