@@ -82,11 +82,9 @@ func TestCallWithoutWebSocket(t *testing.T) {
 			if shown := eval[bool](second, quietLineShown); shown != (scripts[1] != "") {
 				t.Errorf("the line about the WebSocket is shown at the second: %v", shown)
 			}
-			if *screenshots != "" && name == "on one side" {
+			if *screenshots != "" {
 				first.screenshot(filepath.Join(*screenshots, "no-websocket.png"), 1280, 800)
 				first.screenshot(filepath.Join(*screenshots, "no-websocket-phone.png"), 390, 844)
-				eval[bool](first, `import("./messages.js").then((m) => { document.documentElement.lang = "ko"; m.translatePage(); return true; })`)
-				first.screenshot(filepath.Join(*screenshots, "no-websocket-phone-ko.png"), 390, 844)
 			}
 
 			// A page that is loaded again has said goodbye, so that there is room for it.
@@ -213,6 +211,46 @@ func TestLineThatFallsSilent(t *testing.T) {
 			second.wantQuietConsole()
 		})
 	}
+}
+
+// While a connection is interrupted, the server keeps the other one's place: somebody
+// who comes just then is the third, also where there is room.
+func TestThirdPersonDuringAnInterruption(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--room-size", "4")
+	first, second := call(a, s)
+	eval[bool](first, `{
+		Object.defineProperty(testPCs[0], "connectionState", { value: "disconnected", configurable: true });
+		testPCs[0].dispatchEvent(new Event("connectionstatechange"));
+	} true`)
+	third := a.open(s.ready.Room)
+	third.wait(`document.querySelector("#cardTitle").textContent.includes("Two people")`)
+	s.event("peer-left")
+	eval[bool](first, `delete testPCs[0].connectionState && testPCs[0].dispatchEvent(new Event("connectionstatechange"))`)
+	first.wantVideo()
+	second.wantVideo()
+	for _, p := range []*tab{first, second} {
+		if n := eval[int](p, "testPCs.length"); n != 1 {
+			t.Errorf("the page made %d peer connections", n)
+		}
+		p.wantQuietConsole()
+	}
+}
+
+// The line of text is in the reader's language, also while nobody else is there.
+func TestNoWebSocketInKorean(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	p := a.openWith(withoutWebSocket+`
+		Object.defineProperty(navigator, "languages", { value: ["ko-KR"] });`, s.ready.Room)
+	p.wait(quietLineShown + ` && document.querySelector("#noWebSocket").textContent.startsWith("WebSocket을")`)
+	p.wait(`document.body.dataset.state === "waiting"`)
+	if *screenshots != "" {
+		p.screenshot(filepath.Join(*screenshots, "no-websocket-waiting-ko.png"), 390, 844)
+	}
+	p.wantQuietConsole()
 }
 
 // Whoever shows a page's token takes its place; the page says that, and stops.

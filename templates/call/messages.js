@@ -53,7 +53,7 @@ export const texts = {
     "status.offline": "Waiting for the server",
     "serverGone": "No connection to the server. Trying again by itself.",
     "serverGoneInCall": "No connection to the server. Your call goes on; trying again by itself.",
-    "noWebSocket": "No WebSocket here: this page reaches the server by ordinary requests. The call is the same.",
+    "noWebSocket": "WebSocket is not available here, so this page talks to the server by ordinary requests. The call is not affected.",
 
     "tryAgain": "Try again",
     "joinAgain": "Join again",
@@ -176,7 +176,7 @@ export const texts = {
     "status.offline": "서버를 기다리는 중",
     "serverGone": "서버와의 연결이 끊겼습니다. 자동으로 다시 연결을 시도합니다.",
     "serverGoneInCall": "서버와의 연결이 끊겼습니다. 통화는 유지되며, 자동으로 다시 연결을 시도합니다.",
-    "noWebSocket": "WebSocket을 사용할 수 없어 일반 HTTP 요청으로 서버와 통신합니다. 통화에는 영향이 없습니다.",
+    "noWebSocket": "WebSocket을 사용할 수 없어 일반 HTTP 요청으로 서버와 통신합니다. 통화 품질은 그대로입니다.",
 
     "tryAgain": "다시 시도",
     "joinAgain": "다시 들어가기",
