@@ -110,7 +110,7 @@ func (l *Line) Serve(c Client) {
 	})
 	l.conn.SetPongHandler(func(payload string) error {
 		l.touch()
-		l.queue.pong([]byte(payload))
+		l.queue.pong(l, []byte(payload))
 		if l.answered != nil {
 			l.answered()
 		}

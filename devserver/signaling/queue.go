@@ -63,11 +63,12 @@ type queue struct {
 	inFlight   int    // bytes of mem[sent:] that it writes
 	since      time.Time
 	finished   bool // the close frame is in mem; nothing comes after it
+	lost       bool // there was no room for a message; none comes after it
 }
 
 // put queues one message made of the parts. It reports false when there is no
-// room for it; one of any size fits when nothing waits. After finish it quietly
-// does nothing.
+// room for it; one of any size fits when nothing waits. After that, or after finish, it
+// quietly does nothing: no message arrives behind one that does not.
 func (q *queue) put(parts ...[]byte) bool {
 	size := 0
 	for _, p := range parts {
@@ -75,11 +76,12 @@ func (q *queue) put(parts ...[]byte) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.finished {
+	if q.finished || q.lost {
 		return true
 	}
 	pending := len(q.mem) - q.sent
 	if pending > 0 && (q.waiting >= q.maxMessages || pending+size > q.maxBytes) {
+		q.lost = true
 		return false
 	}
 	q.append(textFrame, size, parts)
@@ -212,7 +214,9 @@ func (q *queue) flush(out sink) {
 			q.forget()
 		}
 		if q.finished && q.sent == len(q.mem) {
-			out.flushed()
+			q.mu.Unlock()
+			out.flushed() // may wait for the client
+			q.mu.Lock()
 			break
 		}
 	}
@@ -277,12 +281,16 @@ func (q *queue) wantsAnswer(out sink) bool {
 	return q.due && q.out == out && !q.finished && q.sent == len(q.mem)
 }
 
-// pong takes the answer to a ping: the client has all messages up to number.
-func (q *queue) pong(payload []byte) {
+// pong takes the answer to a ping at out: the client has all messages up to number.
+func (q *queue) pong(out sink, payload []byte) {
 	if len(payload) != 8 {
 		return // an answer to nothing we asked
 	}
-	q.acknowledge(binary.BigEndian.Uint64(payload))
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out == out {
+		q.confirm(binary.BigEndian.Uint64(payload))
+	}
 }
 
 // acknowledge forgets the messages up to number. Numbers that make no sense change
@@ -290,6 +298,11 @@ func (q *queue) pong(payload []byte) {
 func (q *queue) acknowledge(number uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.confirm(number)
+}
+
+// confirm is acknowledge with q.mu held.
+func (q *queue) confirm(number uint64) {
 	if q.keep == 0 || number > q.last {
 		return
 	}
@@ -307,7 +320,7 @@ func (q *queue) acknowledge(number uint64) {
 func (q *queue) attach(out sink, preface []byte, seen uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.finished || seen+1 < q.first || seen > q.last {
+	if q.finished || q.lost || seen+1 < q.first || seen > q.last {
 		return false
 	}
 	for q.first <= seen {

@@ -1,0 +1,309 @@
+package signaling
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+// verdict is what becomes of a write: how many of its frames arrive, and whether it
+// fails.
+type verdict struct {
+	frames int
+	failed bool
+}
+
+// testSink is a line of a [reader]. A held one writes when it is told to.
+type testSink struct {
+	reader *reader
+	gate   chan verdict // nil: all arrives at once
+
+	mu      sync.Mutex
+	closed  bool // the close frame has been written
+	flushes int
+	busy    bool
+}
+
+func (s *testSink) write(frames []byte) error {
+	s.mu.Lock()
+	if s.busy || s.closed {
+		s.reader.t.Errorf("a write begins: during another one: %v, after the close frame: %v", s.busy, s.closed)
+	}
+	s.busy = true
+	s.mu.Unlock()
+	before := bytes.Clone(frames)
+	v := verdict{frames: 1 << 30}
+	if s.gate != nil {
+		v = <-s.gate
+	}
+	if !bytes.Equal(before, frames) {
+		s.reader.t.Error("what was being written has changed")
+	}
+	for rest := frames; len(rest) > 0 && v.frames > 0; v.frames-- {
+		var kind byte
+		var payload []byte
+		kind, payload, rest = nextFrame(rest)
+		s.reader.hear(s, kind, payload)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
+	if v.failed {
+		return errors.New("the line is broken")
+	}
+	return nil
+}
+
+func (s *testSink) flushed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushes++
+}
+
+// reader is who the queue is for: it counts what it gets, on one line after the other.
+type reader struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	on      *testSink // nil while it has no line
+	greeted bool      // the line's preface has come
+	seen    uint64
+	asked   []ask // pings that are not answered
+	last    []byte
+	closed  bool
+}
+
+// ask is a ping and the line that it came on.
+type ask struct {
+	on      *testSink
+	payload []byte
+}
+
+const greeting = "the preface"
+
+func numbered(n uint64, size int) []byte {
+	return fmt.Appendf(nil, "message %d %0*d", n, size, 0)
+}
+
+func (r *reader) hear(on *testSink, kind byte, payload []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if kind == closeFrame {
+		on.mu.Lock()
+		on.closed = true
+		on.mu.Unlock()
+	}
+	if on != r.on {
+		return // it has turned away from that line
+	}
+	r.last = bytes.Clone(payload)
+	switch {
+	case !r.greeted && string(payload) != greeting:
+		r.t.Errorf("before the preface came %#x %.20q", kind, payload)
+	case !r.greeted:
+		r.greeted = true
+	case kind == pingFrame:
+		r.asked = append(r.asked, ask{on, bytes.Clone(payload)})
+	case kind == closeFrame:
+		r.closed = true
+	case kind == textFrame && string(payload) != lastWords:
+		r.seen++
+		if want := fmt.Sprintf("message %d ", r.seen); !bytes.HasPrefix(payload, []byte(want)) {
+			r.t.Errorf("got %.20q, want %q", payload, want)
+		}
+	}
+}
+
+const lastWords = "the last words"
+
+// model drives a queue, and knows what must come of it.
+type model struct {
+	*reader
+	q    *queue
+	put  uint64
+	lost bool // there was no room for a message
+	// unseen are the sizes of the frames after the message that was seen last, at most.
+	sizes map[uint64]int
+	held  []*testSink
+	extra int // bytes of control frames, at most
+}
+
+// attach gives the reader a new line. It tells whether the peer could come back.
+func (m *model) attach(hold bool) bool {
+	s := &testSink{reader: m.reader}
+	if hold {
+		s.gate = make(chan verdict)
+		m.held = append(m.held, s)
+	}
+	m.mu.Lock()
+	m.on, m.greeted = s, false
+	seen := m.seen
+	m.mu.Unlock()
+	ok := m.q.attach(s, appendFrame(nil, textFrame, []byte(greeting)), seen)
+	kept := m.extra
+	for n := seen + 1; n <= m.put; n++ {
+		kept += m.sizes[n]
+	}
+	if !ok && !m.lost && kept <= m.q.keep {
+		m.t.Errorf("the queue no longer has what comes after message %d of %d, %d bytes at most", seen, m.put, kept)
+	}
+	if ok && m.lost {
+		m.t.Error("the queue goes on although it has lost a message")
+	}
+	return ok
+}
+
+// do is one thing that happens. It tells whether more can.
+func (m *model) do(what, how byte) bool {
+	switch what % 12 {
+	case 0, 1, 2, 3: // a message
+		m.message(int(how) * int(how) / 16)
+	case 4: // another line, in good time or not
+		return m.attach(how%2 == 0)
+	case 5: // the line breaks
+		m.mu.Lock()
+		on := m.on
+		m.mu.Unlock()
+		m.q.detach(on)
+	case 6: // a write goes well
+		m.settle(how, verdict{frames: 1 << 30})
+	case 7: // a write fails after some frames
+		m.settle(how, verdict{int(how) / 16, true})
+	case 8: // answers to pings arrive, all but a few
+		m.answer(int(how % 4))
+	case 9: // the peer tells what it has seen
+		m.mu.Lock()
+		seen := m.seen
+		m.mu.Unlock()
+		m.q.acknowledge(seen)
+	case 10:
+		m.ask(how)
+	case 11: // numbers that make no sense
+		m.q.acknowledge(m.put + 1 + uint64(how))
+		m.q.pong(m.on, []byte{how})
+	}
+	return !m.lost
+}
+
+func (m *model) message(size int) {
+	n := m.put + 1
+	text := numbered(n, size)
+	if m.q.put(text[:3], nil, text[3:]) {
+		m.put = n
+		m.sizes[n] = len(text) + maxHeader
+		return
+	}
+	m.lost = true
+}
+
+// ask has a control frame sent.
+func (m *model) ask(how byte) {
+	m.mu.Lock()
+	on := m.on
+	m.mu.Unlock()
+	m.extra += 2 + 8
+	if how%2 == 0 {
+		m.q.ping(on)
+		return
+	}
+	m.q.control(on, pongFrame, []byte("pong")[:how%5])
+}
+
+// settle lets one of the lines finish its write.
+func (m *model) settle(which byte, v verdict) {
+	for i := range m.held {
+		select {
+		case m.held[(int(which)+i)%len(m.held)].gate <- v:
+			return
+		default:
+		}
+	}
+}
+
+func (m *model) answer(keep int) {
+	m.mu.Lock()
+	asked := m.asked[:max(0, len(m.asked)-keep)]
+	m.asked = m.asked[len(asked):]
+	m.mu.Unlock()
+	for _, a := range asked {
+		m.q.pong(a.on, a.payload)
+	}
+}
+
+// run does what ops say and then lets all arrive. The readers of all lines together
+// get every message once and in order.
+func run(t *testing.T, ops []byte) {
+	q := &queue{maxMessages: 20, maxBytes: 20_000, keep: 8_000, pool: newBufferPool(), workers: new(workers), first: 1}
+	m := &model{reader: &reader{t: t}, q: q, sizes: map[uint64]int{}}
+	goesOn := m.attach(false)
+	for ; len(ops) > 1 && goesOn; ops = ops[2:] {
+		goesOn = m.do(ops[0], ops[1])
+		synctest.Wait()
+	}
+	defer func() {
+		for _, s := range m.held {
+			close(s.gate)
+		}
+	}()
+	if !goesOn {
+		m.message(0) // of no use any more, quietly
+		if q.attach(&testSink{reader: &reader{t: t}}, nil, m.seen) && m.lost {
+			t.Error("a queue that has lost a message goes on")
+		}
+		return
+	}
+	if !m.attach(false) {
+		return
+	}
+	synctest.Wait()
+	if m.seen != m.put {
+		t.Errorf("%d of %d messages have arrived", m.seen, m.put)
+	}
+	q.ping(m.on)
+	synctest.Wait()
+	m.answer(0)
+	if q.writers == 0 && q.mem != nil {
+		t.Errorf("the queue holds on to %d bytes for a peer that has all", cap(q.mem))
+	}
+	m.message(1)
+	q.finish(m.on, []byte(lastWords), 4002, "why", false)
+	synctest.Wait()
+	if m.seen != m.put || !m.closed || string(m.last) != "\x0f\xa2why" || m.on.flushes != 1 {
+		t.Errorf("at the end: %d of %d messages, closed: %v with %q, flushed %d times", m.seen, m.put, m.closed, m.last, m.on.flushes)
+	}
+}
+
+func FuzzQueue(f *testing.F) {
+	for _, ops := range []string{
+		"\x00\x10\x00\x20\x05\x00\x00\x10\x04\x01",                 // a line breaks between messages
+		"\x04\x00\x00\x10\x00\x20\x04\x01\x06\x00",                 // the peer returns while the old line still writes
+		"\x04\x00\x00\x80\x07\x20\x00\x10\x04\x00\x07\x10\x04\x01", // it breaks in the middle, twice
+		"\x00\x30\x0a\x00\x08\x00\x05\x00\x04\x01",                 // some is acknowledged
+		"\x05\x00\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff", // too much for a peer that is away
+	} {
+		f.Add([]byte(ops))
+	}
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		synctest.Test(t, func(t *testing.T) { run(t, ops) })
+	})
+}
+
+// What FuzzQueue looks for, at random points.
+func TestQueueAtRandom(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(500) {
+		random := rand.New(rand.NewPCG(seed, 4))
+		ops := make([]byte, 2*random.IntN(150))
+		for i := range ops {
+			ops[i] = byte(random.Uint32())
+		}
+		synctest.Test(t, func(t *testing.T) { run(t, ops) })
+		if t.Failed() {
+			t.Fatalf("seed %d: %x", seed, ops)
+		}
+	}
+}
