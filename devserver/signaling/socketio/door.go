@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -256,48 +254,6 @@ func (d *Door) hasMedia(id string) bool {
 	s := d.members[id]
 	d.mu.Unlock()
 	return s != nil && s.granted.Load()
-}
-
-// fault is an Engine.IO error as its clients know it (engine.io's server, where
-// the table is called errors).
-type fault struct {
-	code    int
-	message string
-}
-
-var (
-	transportUnknown   = fault{0, "Transport unknown"}
-	sessionUnknown     = fault{1, "Session ID unknown"}
-	badHandshakeMethod = fault{2, "Bad handshake method"}
-	badRequest         = fault{3, "Bad request"}
-	unsupportedVersion = fault{5, "Unsupported protocol version"}
-)
-
-// refuse answers a request with f; detail, if any, says more.
-func refuse(w http.ResponseWriter, f fault, detail string) {
-	if detail != "" {
-		f.message += ": " + detail
-	}
-	body, _ := json.Marshal(struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}{f.code, f.message})
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusBadRequest)
-	w.Write(body)
-}
-
-func shuttingDown() *signaling.Error {
-	return &signaling.Error{Code: signaling.ShuttingDown, Text: "the server is stopping; try again in a moment"}
-}
-
-// asError makes any error into one of the protocol.
-func asError(err error) *signaling.Error {
-	var refused *signaling.Error
-	if errors.As(err, &refused) {
-		return refused
-	}
-	return badMessage("%v", err)
 }
 
 // machineAddrs lists this machine's IPv4 addresses that are not loopback.

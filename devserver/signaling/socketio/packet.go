@@ -78,9 +78,15 @@ type event struct {
 	all  []byte // the array of both, as it was sent
 }
 
-// reserved are the names that clients keep for themselves: newer ones close
+// isReserved tells the names that clients keep for themselves: newer ones close
 // their connection when a packet has one.
-var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+func isReserved(name string) bool {
+	switch name {
+	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
+		return true
+	}
+	return false
+}
 
 func parseEvent(data []byte) (event, error) {
 	var list []json.RawMessage
@@ -94,7 +100,7 @@ func parseEvent(data []byte) (event, error) {
 	if len(e.name) > maxEventName {
 		return e, fmt.Errorf("an event's name is longer than %d bytes", maxEventName)
 	}
-	if slices.Contains(reserved, e.name) {
+	if isReserved(e.name) {
 		return e, fmt.Errorf("an event cannot be called %q", e.name)
 	}
 	e.args = list[1:]

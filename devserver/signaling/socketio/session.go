@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -217,12 +216,4 @@ func lastWords(reason *signaling.Error) []byte {
 		return nil
 	}
 	return eventPacket("log", []string{"rtcdev closed this connection: " + reason.Text, string(reason.Code)})
-}
-
-func badMessage(format string, args ...any) *signaling.Error {
-	return &signaling.Error{Code: signaling.BadMessage, Text: fmt.Sprintf(format, args...)}
-}
-
-func tooSlow() *signaling.Error {
-	return &signaling.Error{Code: signaling.TooSlow, Text: "this page does not read as fast as others send"}
 }
