@@ -2,7 +2,7 @@
 // that is measured in the same run, in turns, so that the machine's speed and
 // its other work cancel out. scripts/bench builds and runs it.
 //
-//	benchmarks [-programs DIR] [-counterparts DIR] [-rounds N] [-quick] [-json] [NAME…]
+//	benchmarks [-programs DIR] [-counterparts DIR] [-rounds N] [-duration TIME] [-quick] [-json] [NAME…]
 //
 // A missed goal is a result, not a failure: the exit code is 0. It is 1 when
 // something could not be measured and 2 for wrong usage. All it starts, it ends;
@@ -36,6 +36,7 @@ func benchmarks() []benchmark {
 	return []benchmark{
 		{"startup", startup, 5 * time.Minute},
 		{"signaling", signaling, time.Hour},
+		{"soak", soaking, time.Hour},
 	}
 }
 
@@ -45,8 +46,9 @@ type settings struct {
 	rounds   int    // to measure, after the warm-up; 0 for the benchmark's own number
 	quick    bool   // as little as shows that it works; the figures mean little
 
-	counterparts string    // the folder of the npm packages
-	progress     io.Writer // for a person who waits
+	duration     time.Duration // of the soak; 0 for its own
+	counterparts string        // the folder of the npm packages
+	progress     io.Writer     // for a person who waits
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -60,6 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&s.programs, "programs", ".", "the `folder` that rtcdev and bareserver were built into")
 	flags.IntVar(&s.rounds, "rounds", 0, "how many `rounds` to measure (default: each benchmark's own)")
 	flags.BoolVar(&s.quick, "quick", false, "measure as little as shows that it works")
+	flags.DurationVar(&s.duration, "duration", 0, "how long the soak's peers talk (default 10m)")
 	flags.StringVar(&s.counterparts, "counterparts", "scripts/counterparts/node_modules", "the `folder` of the npm packages to measure against")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object for each benchmark")
 	for rest := args; ; { // names and flags in any order

@@ -56,6 +56,17 @@ type ratio struct {
 	spread
 }
 
+// String is the end of a line of the list; empty without a goal.
+func (v *verdict) String() string {
+	switch {
+	case v == nil:
+		return ""
+	case v.Met:
+		return fmt.Sprintf("\tat most %.2g: goal met", v.Goal)
+	}
+	return fmt.Sprintf("\tat most %.2g: goal missed", v.Goal)
+}
+
 type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -99,14 +110,10 @@ func (r *report) print(out io.Writer) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	for _, m := range r.Results {
-		fmt.Fprintf(w, "  %s\t%.1f %s\t(%.1f–%.1f)\n", m.Name, m.Median, m.Unit, m.Min, m.Max)
+		fmt.Fprintf(w, "  %s\t%.1f %s\t(%.1f–%.1f)%s\n", m.Name, m.Median, m.Unit, m.Min, m.Max, m.Verdict)
 	}
 	for _, m := range r.Ratios {
-		verdict := "goal missed"
-		if m.Met {
-			verdict = "goal met"
-		}
-		fmt.Fprintf(w, "  %s\t%.2f ×\t(%.2f–%.2f)\tat most %.2g: %s\n", m.Name, m.Median, m.Min, m.Max, m.Goal, verdict)
+		fmt.Fprintf(w, "  %s\t%.2f ×\t(%.2f–%.2f)%s\n", m.Name, m.Median, m.Min, m.Max, &m.verdict)
 	}
 	if err := w.Flush(); err != nil {
 		return err

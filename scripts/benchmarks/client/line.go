@@ -28,12 +28,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // A Server is what lines are opened to.
 type Server struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil for plain TCP
+	From    net.IP      // the address to come from; nil for any
 }
 
 // A CloseError is the close frame with which a server ended a line.
@@ -75,6 +77,7 @@ type Line struct {
 	used int    // bytes of in that the last message lies in
 	long []byte // the last message, when it did not lie in the buffer in one piece
 	bare bool   // four bytes of length before each message, instead of WebSocket
+	mute atomic.Bool
 
 	writing sync.Mutex
 	out     []byte
@@ -83,7 +86,11 @@ type Line struct {
 
 // connect opens a TCP connection and, where the server has it, TLS on it.
 func connect(ctx context.Context, s Server) (*Line, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Address)
+	var d net.Dialer
+	if s.From != nil {
+		d.LocalAddr = &net.TCPAddr{IP: s.From}
+	}
+	conn, err := d.DialContext(ctx, "tcp", s.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -217,8 +224,9 @@ func (l *Line) Next() ([]byte, error) {
 			return nil, err
 		}
 		switch {
-		case op == opPing:
+		case op == opPing && !l.mute.Load():
 			err = l.control(opPong, body)
+		case op == opPing:
 		case op == opPong:
 		case op == opClose:
 			_ = l.control(opClose, body) // the line is over either way
@@ -340,6 +348,10 @@ func (l *Line) Close() error {
 		}
 	}
 }
+
+// Mute has the line answer no more pings: they would acknowledge what its owner no
+// longer takes in.
+func (l *Line) Mute() { l.mute.Store(true) }
 
 // Drop closes the connection without a word, from any goroutine: not of
 // WebSocket, not of TLS. With reset, not even of TCP (RST).

@@ -10,7 +10,7 @@ import (
 const firstNumber = 1_000_000_000
 
 // A Payload is the "data" of numbered messages of one size: JSON that looks like
-// an offer or a candidate, with a number in front. It is for one goroutine.
+// an offer or a candidate, with a number in front.
 type Payload struct {
 	bytes []byte
 	rest  int // where what follows the number begins
@@ -40,28 +40,50 @@ func NewPayload(size int) *Payload {
 	return p
 }
 
-// Numbered returns the data with the number n, valid until the next call.
+// Numbered returns the data with the number n, valid until the next call. It is for
+// one goroutine.
 func (p *Payload) Numbered(n int) []byte {
 	strconv.AppendInt(p.bytes[:len(opening)], int64(firstNumber+n), 10)
 	return p.bytes
 }
 
-// Number finds data of this kind in a message and returns its number. ok is false
-// when the message has no numbered data at all.
+// Append appends the data with the number n. Unlike Numbered it is for any number
+// of goroutines at once.
+func (p *Payload) Append(to []byte, n int) []byte {
+	to = strconv.AppendInt(append(to, opening...), int64(firstNumber+n), 10)
+	return append(to, p.bytes[p.rest:]...)
+}
+
+// Number finds data in a message and returns its number, and an error unless all
+// the rest of it is of this kind. ok is false when there is no numbered data. It
+// is for any number of goroutines at once.
 func (p *Payload) Number(message []byte) (n int, ok bool, err error) {
-	i := bytes.Index(message, []byte(opening))
-	if i < 0 {
+	n, data := find(message)
+	if data == nil {
 		return 0, false, nil
 	}
-	got := message[i:]
-	if len(got) < len(p.bytes) || !bytes.Equal(got[p.rest:len(p.bytes)], p.bytes[p.rest:]) {
-		return 0, true, fmt.Errorf("the data is not what was sent: %.300q", message)
+	if len(data) < len(p.bytes) || !bytes.Equal(data[p.rest:len(p.bytes)], p.bytes[p.rest:]) {
+		return n, true, fmt.Errorf("the data is not what was sent: %.300q", message)
 	}
-	for _, digit := range got[len(opening):p.rest] {
-		if digit < '0' || digit > '9' {
-			return 0, true, fmt.Errorf("the data's number is not what was sent: %.300q", message)
-		}
-		n = n*10 + int(digit-'0')
+	return n, true, nil
+}
+
+// NumberOf returns the number of a message that has numbered data of any kind.
+func NumberOf(message []byte) (n int, ok bool) {
+	n, data := find(message)
+	return n, data != nil
+}
+
+// find returns the number, and the message from the data on.
+func find(message []byte) (int, []byte) {
+	const digits = 10 // of firstNumber
+	i := bytes.Index(message, []byte(opening))
+	if i < 0 || len(message) < i+len(opening)+digits {
+		return 0, nil
 	}
-	return n - firstNumber, true, nil
+	n := 0
+	for _, digit := range message[i+len(opening):][:digits] {
+		n = n*10 + int(digit-'0') // something else than a digit makes another number
+	}
+	return n - firstNumber, message[i:]
 }

@@ -13,9 +13,15 @@ func TestPayload(t *testing.T) {
 			if len(data) != size || !json.Valid(data) {
 				t.Fatalf("%d bytes, wanted %d: %s", len(data), size, data)
 			}
+			if appended := other.Append([]byte("x"), n); string(appended) != "x"+string(data) {
+				t.Errorf("appended: %s", appended)
+			}
 			message := append(append([]byte(`{"type":"signal","data":`), data...), '}')
 			if got, ok, err := other.Number(message); got != n || !ok || err != nil {
 				t.Errorf("number %d, %v, %v", got, ok, err)
+			}
+			if got, ok := NumberOf(message); got != n || !ok {
+				t.Errorf("number of any kind: %d, %v", got, ok)
 			}
 			for _, at := range []int{len(opening) + 3, size / 2, size - 1} { // counted from where the data begins
 				changed := append([]byte(nil), message...)

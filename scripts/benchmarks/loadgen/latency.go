@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -43,7 +42,7 @@ func latency(ctx context.Context, j job) (outcome, error) {
 	}()
 	o, err := j.measure(total, func() error {
 		if err := <-sent; err != nil {
-			return errors.Join(context.Cause(ctx), err)
+			return why(ctx, err)
 		}
 		select {
 		case <-all:

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rtcdev/scripts/benchmarks/client"
 )
@@ -139,7 +139,7 @@ func (f *field) exchange(ctx context.Context, count, window int) error {
 	for _, p := range f.pairs {
 		for range window {
 			if err := p.ends[0].send(); err != nil {
-				return errors.Join(context.Cause(ctx), err)
+				return why(ctx, fmt.Errorf("pair %d: %w", p.index, err))
 			}
 		}
 	}
@@ -151,6 +151,17 @@ func (f *field) exchange(ctx context.Context, count, window int) error {
 		}
 	}
 	return f.settled()
+}
+
+// why returns what a reader has to say about a line that cannot be written to,
+// such as the server's close frame, or else the error of writing.
+func why(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second):
+		return err
+	}
 }
 
 // answer sends the next message for each that arrives.
