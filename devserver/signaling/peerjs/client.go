@@ -107,8 +107,11 @@ func (c *client) relay(to place, m message, waits bool) error {
 
 // LastWords says why the line ends; see signaling.Client.
 func (c *client) LastWords(e *signaling.Error) []byte {
-	if e.Code == signaling.IDTaken {
+	switch e.Code {
+	case signaling.IDTaken:
 		return refused(typeIDTaken, "ID is taken")
+	case signaling.ShuttingDown:
+		return nil // pages try again after "network", which they make of the bare close
 	}
 	return refused(typeError, e.Text)
 }

@@ -35,7 +35,9 @@
 //	{"type":"ERROR","payload":{"msg":"…"}}                anything else
 //
 // and after the last two it closes. An ERROR can come later as well: it says, before the
-// close frame with its code, what package signaling has against the client.
+// close frame with its code, what package signaling has against the client. When the
+// server stops there is the close frame only, as from a PeerServer: the client calls this
+// "network", on which pages try again, and an ERROR "server-error", on which they do not.
 //
 // A client sends OFFER, ANSWER, CANDIDATE, LEAVE and EXPIRE to "dst", which gets type,
 // dst and payload as they were sent, byte for byte; "src" is the sender's id as the server
