@@ -10,12 +10,14 @@ import (
 	"testing/synctest"
 )
 
-// verdict is what becomes of a write: how many of its frames arrive, and whether it
-// fails.
+// verdict is what becomes of a write: whether it fails, and how many of its frames
+// arrive. If not all do, the line is dead, which the writer need not notice.
 type verdict struct {
 	frames int
 	failed bool
 }
+
+const all = 1 << 30
 
 // testSink is a line of a [reader]. A held one writes when it is told to.
 type testSink struct {
@@ -26,6 +28,7 @@ type testSink struct {
 	closed  bool // the close frame has been written
 	flushes int
 	busy    bool
+	dead    bool // nothing arrives any more
 }
 
 func (s *testSink) write(frames []byte) error {
@@ -36,10 +39,16 @@ func (s *testSink) write(frames []byte) error {
 	s.busy = true
 	s.mu.Unlock()
 	before := bytes.Clone(frames)
-	v := verdict{frames: 1 << 30}
+	v := verdict{frames: all}
 	if s.gate != nil {
 		v = <-s.gate
 	}
+	s.mu.Lock()
+	if s.dead {
+		v.frames = 0
+	}
+	s.dead = s.dead || v.frames < all
+	s.mu.Unlock()
 	if !bytes.Equal(before, frames) {
 		s.reader.t.Error("what was being written has changed")
 	}
@@ -108,6 +117,8 @@ func (r *reader) hear(on *testSink, kind byte, payload []byte) {
 		r.greeted = true
 	case kind == pingFrame:
 		r.asked = append(r.asked, ask{on, bytes.Clone(payload)})
+	case kind == pongFrame && string(payload) != fmt.Sprintf("%p", on)[:len(payload)]:
+		r.t.Error("an answer to another line's ping")
 	case kind == closeFrame:
 		r.closed = true
 	case kind == textFrame && string(payload) != lastWords:
@@ -123,13 +134,13 @@ const lastWords = "the last words"
 // model drives a queue, and knows what must come of it.
 type model struct {
 	*reader
-	q    *queue
-	put  uint64
-	lost bool // there was no room for a message
-	// unseen are the sizes of the frames after the message that was seen last, at most.
-	sizes map[uint64]int
+	q     *queue
+	put   uint64
+	lost  bool           // there was no room for a message
+	lied  uint64         // the peer has said that it has so many, and has not
+	sizes map[uint64]int // of messages as frames, at most
+	extra int            // bytes of control frames, at most
 	held  []*testSink
-	extra int // bytes of control frames, at most
 }
 
 // attach gives the reader a new line. It tells whether the peer could come back.
@@ -148,43 +159,49 @@ func (m *model) attach(hold bool) bool {
 	for n := seen + 1; n <= m.put; n++ {
 		kept += m.sizes[n]
 	}
-	if !ok && !m.lost && kept <= m.q.keep {
+	if !ok && !m.lost && seen >= m.lied && kept <= m.q.keep {
 		m.t.Errorf("the queue no longer has what comes after message %d of %d, %d bytes at most", seen, m.put, kept)
 	}
 	if ok && m.lost {
 		m.t.Error("the queue goes on although it has lost a message")
 	}
+	m.extra = 0
 	return ok
 }
 
 // do is one thing that happens. It tells whether more can.
 func (m *model) do(what, how byte) bool {
-	switch what % 12 {
+	m.mu.Lock()
+	on, seen := m.on, m.seen
+	m.mu.Unlock()
+	switch what % 16 {
 	case 0, 1, 2, 3: // a message
 		m.message(int(how) * int(how) / 16)
-	case 4: // another line, in good time or not
+	case 4, 5: // another line, in good time or not
 		return m.attach(how%2 == 0)
-	case 5: // the line breaks
-		m.mu.Lock()
-		on := m.on
-		m.mu.Unlock()
+	case 6: // the line breaks
 		m.q.detach(on)
-	case 6: // a write goes well
-		m.settle(how, verdict{frames: 1 << 30})
-	case 7: // a write fails after some frames
-		m.settle(how, verdict{int(how) / 16, true})
-	case 8: // answers to pings arrive, all but a few
+	case 7: // it breaks, and nobody notices
+		on.mu.Lock()
+		on.dead = true
+		on.mu.Unlock()
+	case 8, 9: // a write goes well
+		m.settle(how, verdict{frames: all})
+	case 10: // only some of it arrives
+		m.settle(how, verdict{int(how) / 16, how%2 == 0})
+	case 11, 12: // answers to pings arrive, all but a few
 		m.answer(int(how % 4))
-	case 9: // the peer tells what it has seen
-		m.mu.Lock()
-		seen := m.seen
-		m.mu.Unlock()
+	case 13: // the peer tells what it has seen
 		m.q.acknowledge(seen)
-	case 10:
-		m.ask(how)
-	case 11: // numbers that make no sense
+	case 14:
+		m.ask(on, how)
+	case 15: // the peer tells what makes no sense
 		m.q.acknowledge(m.put + 1 + uint64(how))
-		m.q.pong(m.on, []byte{how})
+		m.q.pong(on, []byte{how})
+		if how < 16 {
+			m.lied = m.put
+			m.q.acknowledge(m.put)
+		}
 	}
 	return !m.lost
 }
@@ -201,16 +218,13 @@ func (m *model) message(size int) {
 }
 
 // ask has a control frame sent.
-func (m *model) ask(how byte) {
-	m.mu.Lock()
-	on := m.on
-	m.mu.Unlock()
+func (m *model) ask(on *testSink, how byte) {
 	m.extra += 2 + 8
 	if how%2 == 0 {
 		m.q.ping(on)
 		return
 	}
-	m.q.control(on, pongFrame, []byte("pong")[:how%5])
+	m.q.control(on, pongFrame, fmt.Appendf(nil, "%p", on)[:8])
 }
 
 // settle lets one of the lines finish its write.
@@ -245,6 +259,9 @@ func run(t *testing.T, ops []byte) {
 		synctest.Wait()
 	}
 	defer func() {
+		m.mu.Lock()
+		m.on = nil // what is still written may stop in the middle
+		m.mu.Unlock()
 		for _, s := range m.held {
 			close(s.gate)
 		}
@@ -279,11 +296,13 @@ func run(t *testing.T, ops []byte) {
 
 func FuzzQueue(f *testing.F) {
 	for _, ops := range []string{
-		"\x00\x10\x00\x20\x05\x00\x00\x10\x04\x01",                 // a line breaks between messages
-		"\x04\x00\x00\x10\x00\x20\x04\x01\x06\x00",                 // the peer returns while the old line still writes
-		"\x04\x00\x00\x80\x07\x20\x00\x10\x04\x00\x07\x10\x04\x01", // it breaks in the middle, twice
-		"\x00\x30\x0a\x00\x08\x00\x05\x00\x04\x01",                 // some is acknowledged
-		"\x05\x00\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff", // too much for a peer that is away
+		"\x00\x10\x00\x20\x06\x00\x00\x10\x04\x01",                 // a line breaks between messages
+		"\x04\x00\x00\x10\x00\x20\x04\x01\x08\x00",                 // the peer returns while the old line still writes
+		"\x04\x00\x00\x80\x0a\x20\x00\x10\x04\x00\x0a\x11\x04\x01", // it breaks in the middle, twice
+		"\x00\x30\x0e\x00\x0b\x00\x07\x00\x00\x10\x04\x01",         // some is acknowledged, some disappears
+		"\x06\x00\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff", // too much for a peer that is away
+		"\x07\x00\x00\xff\x00\xff\x00\xff\x04\x01",                 // more than is kept disappears
+		"\x04\x00\x00\x10\x00\x10\x0f\x00\x08\x00\x08\x00",         // a lie about what is being written
 	} {
 		f.Add([]byte(ops))
 	}
