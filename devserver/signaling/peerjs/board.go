@@ -80,8 +80,9 @@ func (b *board) ids(key string) []string {
 	return ids
 }
 
-// enter gives c its place, tells it so, and hands over what has waited for it. The
-// caller sees to it that nobody else can send to c meanwhile.
+// enter gives c its place, tells it so, and hands over what has waited for it, as far
+// as its line can take that at once. The caller sees to it that nobody else can send to
+// c meanwhile.
 func (b *board) enter(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +95,10 @@ func (b *board) enter(c *client) {
 	slices.SortFunc(waited, func(v, w *bundle) int { return v.since.Compare(w.since) })
 	for _, w := range waited {
 		for _, frame := range w.frames {
-			c.tell(frame)
+			if !c.line.Send(frame) {
+				b.giveUp(w)
+				break
+			}
 		}
 		b.remove(w)
 	}
@@ -165,7 +169,7 @@ func (b *board) expire(w *bundle) {
 	b.remove(w)
 }
 
-// giveUp tells the sender that nobody came, and keeps nothing but the record of it.
+// giveUp tells the sender so, and keeps nothing of w but the record.
 func (b *board) giveUp(w *bundle) {
 	w.told = true
 	if c := b.here[w.from]; c != nil {

@@ -13,19 +13,22 @@ import (
 
 // ear is a line that remembers what it was told.
 type ear struct {
-	mu     sync.Mutex
-	heard  []string
-	closed *signaling.Error
+	mu    sync.Mutex
+	heard []string
+	room  int // for so many frames; 0 for any number
 }
 
 func (e *ear) Send(text []byte) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.room > 0 && len(e.heard) >= e.room {
+		return false
+	}
 	e.heard = append(e.heard, string(text))
 	return true
 }
 
-func (e *ear) Close(reason *signaling.Error) { e.closed = reason }
+func (e *ear) Close(*signaling.Error) {}
 
 func (e *ear) all() []string {
 	e.mu.Lock()
@@ -87,6 +90,22 @@ func TestBoardHandsOverInOrder(t *testing.T) {
 	}
 	wantEmpty(t, b)
 	wantHeard(t, heard, open, "1", "2", "x")
+}
+
+// A line that cannot take all at once gets what it can; who sent the rest is told.
+func TestBoardHandsOverWhatFits(t *testing.T) {
+	b := newBoard(time.Hour, roomy())
+	a, heard := newEar("a")
+	b.enter(a)
+	for i := range 5 {
+		b.waitFor(a, "b", fmt.Sprint(i))
+	}
+	late, lateHeard := newEar("b")
+	lateHeard.room = 4
+	b.enter(late)
+	wantHeard(t, lateHeard, open, "0", "1", "2")
+	wantHeard(t, heard, open, expireB)
+	wantEmpty(t, b)
 }
 
 // A timer that runs out just when the one it waits for comes has nothing to say.

@@ -76,13 +76,13 @@
 // client is in that room exactly while it is in the door's own list of who holds which
 // id, but for the moment inside a join or leave; these two happen one at a time. Nothing
 // overtakes what has waited for an id: it is sent at the client's welcome, while the room
-// waits. The door's lock is never held over a call to the hub.
+// waits. So the lock of that list is never held over a call to the hub.
 //
 // # Limits
 //
 // Size and rate of messages, connections and rooms are the hub's limits. What waits for
-// absent clients is bounded in messages and bytes, in all and, to an eighth of that, for
-// one sender: it is told EXPIRE for what does not fit.
+// absent clients is bounded in messages and bytes: in all, by an eighth of that for one
+// sender, and for one receiver. The sender is told EXPIRE for what does not fit.
 //
 // # Limitations
 //

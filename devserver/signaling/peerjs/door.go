@@ -28,9 +28,9 @@ type Config struct {
 	Discovery bool
 }
 
-// What may wait for one client comes all at once when it does, and has to fit into the
-// queue of its line: by default that takes 256 messages and 1 MiB. Somebody who calls
-// with 30 candidates sends some 40 messages and 20 KiB.
+// What may wait for one client goes all at once into the queue of its line when it comes.
+// By default that takes 256 messages and 1 MiB. Somebody who calls with 30 candidates
+// sends some 40 messages and 20 KiB.
 const (
 	waitingForOne      = 200
 	waitingBytesForOne = 512 << 10

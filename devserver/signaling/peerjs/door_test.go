@@ -181,6 +181,10 @@ func TestKeysDoNotMeet(t *testing.T) {
 	if _, list := get(t, s.address+"/peerjs/peers"); list != "[]\n" {
 		t.Errorf("who is there: %s", list)
 	}
+	var metrics strings.Builder
+	if err := s.hub.WriteMetrics(&metrics); err != nil || !strings.Contains(metrics.String(), `door="peerjs"} 2`+"\n") {
+		t.Errorf("two are not counted: %v\n%s", err, metrics.String())
+	}
 }
 
 // What breaks the rules is told why, and closed; who was talking to it is not harmed.
