@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -210,6 +211,28 @@ func TestLineThatFallsSilent(t *testing.T) {
 			first.wantQuietConsole()
 			second.wantQuietConsole()
 		})
+	}
+}
+
+// A line that lives is asked and answers, and nothing else happens.
+func TestLineThatLives(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	one := a.openWith("", s.ready.URL+"?room=one")
+	two := a.openWith(withoutWebSocket, s.ready.URL+"?room=two")
+	for _, p := range []*tab{one, two} {
+		p.wait(`document.body.dataset.state === "waiting"`)
+		eval[bool](p, `dispatchEvent(new Event("online")), true`)
+		p.wait(`heard.some(({ type }) => type === "pong")`)
+	}
+	// Longer than an answer may take, and than a page may be silent.
+	eval[bool](one, `new Promise((done) => setTimeout(() => done(true), 30_000))`)
+	for _, p := range []*tab{one, two} {
+		if got := eval[string](p, `heard.map(({ type }) => type).join(" ")`); !regexp.MustCompile(`^welcome( pong){2,4}$`).MatchString(got) {
+			t.Errorf("the server said: %s", got)
+		}
+		p.wantQuietConsole()
 	}
 }
 
