@@ -58,6 +58,9 @@ func open(ctx context.Context, j job, arrived func(*pair, *end, int) error) (*fi
 					return
 				}
 				f.pairs[i] = p
+				for _, e := range p.ends { // at once: who joined early has pings to answer
+					f.readers.Go(func() { f.read(p, e) })
+				}
 			}
 		})
 	}
@@ -73,11 +76,6 @@ func open(ctx context.Context, j job, arrived func(*pair, *end, int) error) (*fi
 		err := context.Cause(ctx)
 		f.close()
 		return nil, nil, err
-	}
-	for _, p := range f.pairs {
-		for _, e := range p.ends {
-			f.readers.Go(func() { f.read(p, e) })
-		}
 	}
 	return f, ctx, nil
 }
