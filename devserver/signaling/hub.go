@@ -152,7 +152,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		v.doing().stop(stopping())
 	}
 	for _, s := range away {
-		s.end()
+		s.end(stopping())
 	}
 	gone := make(chan struct{})
 	go func() { h.running.Wait(); close(gone) }()
@@ -223,7 +223,7 @@ func (h *Hub) keep() {
 		}
 		h.mu.Unlock()
 		for _, s := range late {
-			s.end()
+			s.expire()
 		}
 		for _, v := range visits {
 			v.doing().look(now)

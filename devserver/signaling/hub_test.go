@@ -74,8 +74,12 @@ type client struct {
 }
 
 func (s *server) dial(room string, header http.Header) (*websocket.Conn, *http.Response, error) {
+	return s.dialQuery(url.Values{"room": {room}}, header)
+}
+
+func (s *server) dialQuery(query url.Values, header http.Header) (*websocket.Conn, *http.Response, error) {
 	d := websocket.Dialer{HandshakeTimeout: patience}
-	return d.Dial("ws://"+s.addr+"/?room="+url.QueryEscape(room), header)
+	return d.Dial("ws://"+s.addr+"/?"+query.Encode(), header)
 }
 
 // connect dials without expecting a welcome.

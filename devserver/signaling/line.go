@@ -103,6 +103,11 @@ func (l *Line) use(q *queue) {
 // so the door's HTTP handler ends, and what net/http held for it is free.
 func (l *Line) Serve(c Client) {
 	l.client = c
+	l.serve()
+}
+
+// serve is Serve for a line that has its client.
+func (l *Line) serve() {
 	l.conn.SetPingHandler(func(payload string) error {
 		l.touch()
 		l.queue.control(l, pongFrame, []byte(payload))

@@ -24,7 +24,7 @@ type session struct {
 	visit   atomic.Pointer[Visit]   // of the last line: what the peer may use up is counted there
 
 	mu       sync.Mutex
-	member   *Member // nil until it has joined
+	member   *Member
 	token    string
 	oldToken string // good as well while the peer is unproven
 	received uint64 // messages of the peer that have been taken
@@ -58,22 +58,19 @@ func (h *Hub) open(door, room string, c *carrier) (*session, error) {
 	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), token: newToken(), unproven: true}
 	s.carrier.Store(c)
 	s.visit.Store(c.visit)
+	s.mu.Lock() // the peer may use its token as soon as it has its welcome: it waits for us then
+	defer s.mu.Unlock()
+	h.mu.Lock()
+	h.sessions[s.token] = s
+	h.mu.Unlock()
 	m, err := h.Join(Join{Door: door, Room: room, Addr: c.visit.addr, Receiver: s})
 	if err != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.sessions, s.token)
 		return nil, err
 	}
-	s.mu.Lock()
 	s.member = m
-	over := s.over
-	h.mu.Lock()
-	if !over {
-		h.sessions[s.token] = s
-	}
-	h.mu.Unlock()
-	s.mu.Unlock()
-	if over { // stopped at once
-		m.Leave()
-	}
 	return s, nil
 }
 
@@ -118,10 +115,15 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 		return nil, h.cannotResume("it is not known, or its time is over")
 	}
 	s.mu.Lock()
-	old, refused := s.move(token, seen, c)
+	if s.over || token != s.token && token != s.oldToken {
+		s.mu.Unlock()
+		return nil, h.cannotResume("its time is over")
+	}
+	old, ok := s.move(token, seen, c)
 	s.mu.Unlock()
-	if refused != nil {
-		s.end()
+	if !ok {
+		refused := h.cannotResume("what was sent after the message it has seen last is no longer there")
+		s.end(refused)
 		return nil, refused
 	}
 	if old != nil {
@@ -131,20 +133,17 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 	return s, nil
 }
 
-// move needs s.mu. It returns the line that the peer was on until now.
-func (s *session) move(token string, seen uint64, c *carrier) (*carrier, *Error) {
+// move needs s.mu. It returns the line that the peer was on until now, and whether it
+// could be moved.
+func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	h := s.hub
-	if s.over || token != s.token && token != s.oldToken {
-		return nil, h.cannotResume("its time is over")
-	}
 	next := newToken()
 	c.begin(s.queue, next, seen)
 	resumed := resumedMessage(s.member.id, s.room, s.received, next)
-	old := s.carrier.Swap(c)
 	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
-		s.carrier.Store(old)
-		return nil, h.cannotResume("what was sent after the message it has seen last is no longer there")
+		return nil, false
 	}
+	old := s.carrier.Swap(c)
 	s.visit.Store(c.visit)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,7 +155,7 @@ func (s *session) move(token string, seen uint64, c *carrier) (*carrier, *Error)
 	s.token, s.oldToken, s.unproven = next, token, true
 	h.sessions[next] = s
 	delete(h.away, s)
-	return old, nil
+	return old, true
 }
 
 func (h *Hub) cannotResume(why string) *Error {
@@ -266,7 +265,7 @@ func (s *session) Stop(reason *Error) {
 	if c := s.carrier.Load(); c != nil {
 		c.end(reason)
 	}
-	go s.end()
+	go s.end(reason)
 }
 
 // closed tells that the line c is over. A peer whose line broke may come back.
@@ -276,12 +275,12 @@ func (s *session) closed(c *carrier, broken bool) {
 		s.mu.Unlock()
 		return
 	}
+	s.carrier.Store(nil)
 	stays := broken && s.known && !s.over
 	if stays {
 		s.hub.mu.Lock()
 		if stays = !s.hub.closing; stays {
 			s.queue.detach(c.sink)
-			s.carrier.Store(nil)
 			s.awaySince = time.Now()
 			s.hub.away[s] = struct{}{}
 		}
@@ -289,22 +288,35 @@ func (s *session) closed(c *carrier, broken bool) {
 	}
 	s.mu.Unlock()
 	if !stays {
-		s.end()
+		s.end(nil)
 	}
 }
 
-// end takes the peer out of its room, for good.
-func (s *session) end() {
+// expire ends a peer that is still away.
+func (s *session) expire() {
+	s.mu.Lock()
+	late := s.carrier.Load() == nil
+	s.over = s.over || late
+	s.mu.Unlock()
+	if late {
+		s.end(nil)
+	}
+}
+
+// end takes the peer out of its room, for good, and ends the line that it is on because
+// of reason, or nil when nothing is wrong.
+func (s *session) end(reason *Error) {
 	s.mu.Lock()
 	s.over = true
-	m := s.member
 	s.hub.mu.Lock()
 	delete(s.hub.sessions, s.token)
 	delete(s.hub.sessions, s.oldToken)
 	delete(s.hub.away, s)
 	s.hub.mu.Unlock()
+	c := s.carrier.Load()
 	s.mu.Unlock()
-	if m != nil { // else open sees to it
-		m.Leave()
+	if c != nil { // what Stop ended may have been the line before
+		c.end(reason)
 	}
+	s.member.Leave()
 }

@@ -22,13 +22,13 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, err := h.begin(r.URL.Query(), "", "native", &p.carrier)
 	if err != nil {
 		l.use(h.newQueue(0))
-		l.Serve(p)
+		l.serve()
 		l.Close(asError(err))
 		return
 	}
 	p.session = s
 	l.answered = func() { s.heard(&p.carrier) }
-	l.Serve(p)
+	l.serve()
 }
 
 // nativePeer is the [Client] of a native peer's WebSocket.
