@@ -182,8 +182,13 @@ func TestKeysDoNotMeet(t *testing.T) {
 		t.Errorf("who is there: %s", list)
 	}
 	var metrics strings.Builder
-	if err := s.hub.WriteMetrics(&metrics); err != nil || !strings.Contains(metrics.String(), `door="peerjs"} 2`+"\n") {
-		t.Errorf("two are not counted: %v\n%s", err, metrics.String())
+	if err := s.hub.WriteMetrics(&metrics); err != nil {
+		t.Fatal(err)
+	}
+	for _, counted := range []string{`rtcdev_connections{door="peerjs"} 2`, `rtcdev_peers{door="peerjs"} 2`} {
+		if !strings.Contains(metrics.String(), counted+"\n") {
+			t.Errorf("no %s in\n%s", counted, &metrics)
+		}
 	}
 }
 
