@@ -92,7 +92,9 @@ func (r *report) soaked(cfg soak.Config, result soak.Result) {
 		{"messages sent", result.Said}, {"messages that arrived", result.Heard},
 		{"on their way when the server restarted", result.Said - result.Heard},
 		{"lines broken", result.Broken}, {"lines resumed", result.Resumed},
-		{"of them while the server still held the old one", result.Replaced}, {"peers that rejoined after the restart", result.Rejoined},
+		{"of them while the server still held the old one", result.Replaced},
+		{"peers that rejoined after the restart", result.Rejoined},
+		{"tries to connect that came to nothing", result.Retried},
 	} {
 		r.add(count.name, "", []float64{float64(count.value)})
 	}

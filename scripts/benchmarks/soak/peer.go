@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -97,6 +98,9 @@ func (p *peer) live(ctx context.Context) error {
 	}
 }
 
+// errUnconnected is about a try that came to nothing: there was no line yet.
+var errUnconnected = errors.New("there is no connection")
+
 // judge decides what to do after a line, or the try to make one, has ended.
 func (p *peer) judge(err error) (done bool, pause time.Duration) {
 	p.mu.Lock()
@@ -121,6 +125,9 @@ func (p *peer) judge(err error) (done bool, pause time.Duration) {
 		return false, time.Second
 	case err == errBroken: // by us
 		return false, p.soak.absence()
+	case errors.Is(err, errUnconnected): // a busy server gives up handshakes that take too long
+		p.soak.retried.Add(1)
+		return false, jitter(2 * time.Second)
 	case restarted: // it was down, or the restart cut the line
 		return false, jitter(2 * time.Second)
 	}
@@ -166,7 +173,7 @@ func (p *peer) connect(life context.Context) error {
 	server.From = p.from
 	l, err := client.DialWebSocket(ctx, server, path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnconnected, err)
 	}
 	stop := context.AfterFunc(ctx, func() { l.Drop(false) })
 	defer stop()

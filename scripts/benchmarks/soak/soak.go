@@ -52,6 +52,7 @@ type Result struct {
 	Broken   int64    // lines
 	Resumed  int64    // peers that took up a broken line where it ended
 	Rejoined int64    // peers that had to join anew, because the server restarted
+	Retried  int64    // connections that did not come about at the first try
 	Replaced int64    // lines left behind that the server closed for that reason
 	Faults   []string // the first few, in words
 	Faulty   int64    // how many there were
@@ -81,6 +82,7 @@ type soak struct {
 	broken   atomic.Int64
 	resumed  atomic.Int64
 	rejoined atomic.Int64
+	retried  atomic.Int64
 	replaced atomic.Int64
 
 	mu     sync.Mutex
@@ -254,7 +256,9 @@ func (s *soak) fault(format string, args ...any) {
 	defer s.mu.Unlock()
 	s.faulty++
 	if len(s.faults) < sayFaults {
-		s.faults = append(s.faults, fmt.Sprintf(format, args...))
+		text := fmt.Sprintf(format, args...)
+		s.faults = append(s.faults, text)
+		s.say("FAULT: %s", text)
 	}
 }
 
@@ -267,7 +271,7 @@ func (s *soak) result() Result {
 	defer s.mu.Unlock()
 	return Result{
 		Said: s.said.Load(), Heard: s.heard.Load(), Broken: s.broken.Load(), Resumed: s.resumed.Load(),
-		Rejoined: s.rejoined.Load(), Replaced: s.replaced.Load(),
+		Rejoined: s.rejoined.Load(), Retried: s.retried.Load(), Replaced: s.replaced.Load(),
 		Faults: append([]string(nil), s.faults...), Faulty: s.faulty,
 	}
 }
