@@ -40,6 +40,7 @@ func start(t *testing.T, hubConfig signaling.Config, cfg Config, secure bool) *s
 	mux.Handle(Path, s.door)
 	s.http = httptest.NewUnstartedServer(mux)
 	if secure {
+		s.http.EnableHTTP2 = true
 		s.http.StartTLS()
 	} else {
 		s.http.Start()

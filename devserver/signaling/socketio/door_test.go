@@ -169,6 +169,53 @@ func TestNativePeers(t *testing.T) {
 	}
 }
 
+// An offer waits for the camera of the page that is to answer it.
+func TestHeldOffer(t *testing.T) {
+	s := start(t, signaling.Config{}, Config{}, false)
+	const media, offer, candidate = `["message","got user media"]`, `["message",{"type":"offer"}]`, `["message",{"type":"candidate"}]`
+	a, b := s.pair("r")
+	a.send("42" + offer) // from a page that says nothing of cameras: not held back
+	b.hears(offer)
+	a.send("42" + media)
+	a.send("42" + offer)
+	a.send("42" + candidate)
+	a.send(`42["ready now"]`)
+	b.hears(media)
+	b.send("42" + media)
+	b.hears(offer, candidate, `["ready now"]`)
+	a.hears(media)
+
+	b.send(`42["create or join","other"]`)
+	b.hears(`["created","other"`)
+	a.hears(`["message","bye"]`, `["created"`, `["bye"`)
+	c := s.dial(4)
+	c.send(`42["create or join","r"]`)
+	c.hears(`["joined"`, `["ready"`, media) // a said it before c came
+	a.hears(`["join"`, `["ready"`)
+	a.send("42" + offer)
+	a.send(`42["message","bye"]`) // takes back what was held
+	c.hears(`["message","bye"]`)
+	a.send("42" + offer)
+	for range maxHeld {
+		a.send("42" + candidate)
+	}
+	c.hears(offer) // there is too much to hold back
+}
+
+// What a page says of its camera before it enters a room is said when it does, and an
+// offer made while it was alone is asked for again.
+func TestTooEarly(t *testing.T) {
+	s := start(t, signaling.Config{}, Config{}, false)
+	a, b := s.dial(4), s.dial(4)
+	a.send(`42["create or join","r"]`)
+	a.hears(`["created"`)
+	a.send(`42["message",{"type":"offer"}]`)
+	b.send(`42["message","got user media"]`)
+	b.send(`42["create or join","r"]`)
+	b.hears(`["joined"`, `["ready"`)
+	a.hears(`["message","bye"]`, `["created"`, `["join"`, `["ready"`, `["message","got user media"]`)
+}
+
 // Pages that know of no rooms hear each other; those of the codelab, which wait for
 // their camera, are not disturbed.
 func TestRoomless(t *testing.T) {

@@ -69,7 +69,7 @@ func TestTwoPolls(t *testing.T) {
 	if body := p.get(); !strings.Contains(body, `"code":3`) {
 		t.Errorf("the second got %q", body)
 	}
-	if body := <-first; !strings.HasSuffix(body, "\x1e1") {
+	if body := <-first; !strings.HasSuffix(body, "\x1e1") || !strings.Contains(body, "twice") {
 		t.Errorf("the first got %q", body)
 	}
 	if body := p.get(); !strings.Contains(body, `"code":1`) {
@@ -211,8 +211,13 @@ func TestUpgrade(t *testing.T) {
 // The door for our own script: packets as events, and POSTs that name the session
 // in their body.
 func TestEvents(t *testing.T) {
-	s := start(t, signaling.Config{}, Config{}, false)
-	resp, err := http.Get(s.url + Path + "events")
+	for name, secure := range map[string]bool{"HTTP 1.1": false, "HTTP 2": true} {
+		t.Run(name, func(t *testing.T) { testEvents(t, start(t, signaling.Config{}, Config{}, secure)) })
+	}
+}
+
+func testEvents(t *testing.T, s *server) {
+	resp, err := s.http.Client().Get(s.url + Path + "events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +231,9 @@ func TestEvents(t *testing.T) {
 		}
 		t.Fatal(lines.Err())
 		return ""
+	}
+	if want := s.http.TLS != nil; (resp.ProtoMajor == 2) != want {
+		t.Errorf("the protocol is %s", resp.Proto)
 	}
 	var open struct{ SID string }
 	if err := json.Unmarshal([]byte(next()[1:]), &open); err != nil {

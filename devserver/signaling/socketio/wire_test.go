@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,7 +24,11 @@ type client struct {
 func (s *server) address(query string) string { return s.url + Path + "?" + query }
 
 func (s *server) dialRaw(query string) (*websocket.Conn, *http.Response, error) {
-	conn, resp, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.address(query), "http"), nil)
+	dialer := *websocket.DefaultDialer
+	if transport, ok := s.http.Client().Transport.(*http.Transport); ok && s.http.TLS != nil {
+		dialer.TLSClientConfig = &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs}
+	}
+	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(s.address(query), "http"), nil)
 	if err == nil {
 		s.t.Cleanup(func() { conn.Close() })
 	}
@@ -122,7 +127,7 @@ func (s *server) do(method, address, body string, header http.Header) (int, stri
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.http.Client().Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
