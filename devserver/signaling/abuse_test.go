@@ -207,7 +207,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // Events tell one story: each count is one off the last.
 func TestEventsAreInOrder(t *testing.T) {
-	s := start(t, Config{RoomSize: 100})
+	s := start(t, Config{RoomSize: 200}) // all of them, if the server is slow to see them go
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {

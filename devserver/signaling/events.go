@@ -203,6 +203,10 @@ func (h *Hub) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	token := query.Get("resume")
 	s := h.sessionOf(token)
+	if s == nil && h.stops() {
+		refuseRequest(w, http.StatusServiceUnavailable, stopping())
+		return
+	}
 	if s == nil {
 		refuseRequest(w, http.StatusGone, h.cannotResume("it is not known, or its time is over"))
 		return

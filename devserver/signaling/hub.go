@@ -168,6 +168,13 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("closing the signaling connections: %w", ctx.Err())
 }
 
+// stops tells whether Shutdown has begun.
+func (h *Hub) stops() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closing
+}
+
 func stopping() *Error { return refuse(ShuttingDown, "the server is stopping; try again in a moment") }
 
 // emit needs the room's lock.

@@ -1,0 +1,452 @@
+package signaling
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// listener is a peer with an event stream.
+type listener struct {
+	t      *testing.T
+	resp   *http.Response
+	lines  *bufio.Reader
+	cancel context.CancelFunc
+	id     string // the peer's
+	token  string
+	last   string // Last-Event-ID
+	sent   int
+	url    string
+}
+
+// listen opens an event stream, with a Last-Event-ID unless it is empty.
+func (s *server) listen(query url.Values, last string) *listener {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.addr+"/events?"+query.Encode(), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if last != "" {
+		req.Header.Set("Last-Event-ID", last)
+	}
+	transport := &http.Transport{}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { cancel(); resp.Body.Close(); transport.CloseIdleConnections() })
+	return &listener{t: s.t, resp: resp, lines: bufio.NewReader(resp.Body), cancel: cancel, url: "http://" + s.addr + "/send"}
+}
+
+// listenIn joins a room.
+func (s *server) listenIn(room string) *listener {
+	s.t.Helper()
+	l := s.listen(url.Values{"room": {room}}, "")
+	if got := l.resp.Header.Get("Content-Type"); l.resp.StatusCode != http.StatusOK || got != "text/event-stream" {
+		s.t.Fatalf("%s, %s", l.resp.Status, got)
+	}
+	m := l.next()
+	if m.Type != "welcome" {
+		s.t.Fatalf("got %+v, want a welcome", m)
+	}
+	l.id, l.token = m.ID, m.Resume
+	l.wantID(0)
+	return l
+}
+
+// listenAgain comes back as l, by Last-Event-ID as a browser does.
+func (s *server) listenAgain(l *listener) *listener {
+	s.t.Helper()
+	again := s.listen(url.Values{"room": {"whatever"}}, l.last)
+	m := again.next()
+	if m.Type != "resumed" || m.ID != l.id || m.Seen != uint64(l.sent) {
+		s.t.Fatalf("got %+v, want resumed %s, seen %d", m, l.id, l.sent)
+	}
+	again.id, again.token, again.sent = m.ID, m.Resume, l.sent
+	return again
+}
+
+func (l *listener) read() (m serverMessage, err error) {
+	var data []string
+	for {
+		line, err := l.lines.ReadString('\n')
+		if err != nil {
+			return m, err
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch name {
+		case "id":
+			l.last = value
+		case "data":
+			data = append(data, value)
+		case "":
+			if data != nil {
+				return m, json.Unmarshal([]byte(strings.Join(data, "\n")), &m)
+			}
+		}
+	}
+}
+
+func (l *listener) next() serverMessage {
+	l.t.Helper()
+	m, err := l.read()
+	if err != nil {
+		l.t.Fatalf("reading events: %v", err)
+	}
+	return m
+}
+
+func (l *listener) want(want serverMessage) {
+	l.t.Helper()
+	if got := l.next(); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		l.t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func (l *listener) wantID(n int) {
+	l.t.Helper()
+	if want := fmt.Sprintf("%s.%d", l.token, n); l.last != want {
+		l.t.Errorf("the event's id is %q, want %q", l.last, want)
+	}
+}
+
+// wantEnd expects the error, unless code is empty, and that the stream ends.
+func (l *listener) wantEnd(code string) {
+	l.t.Helper()
+	if code != "" {
+		if m := l.next(); m.Type != "error" || m.Code != code || m.Message == "" {
+			l.t.Fatalf("got %+v, want error %s", m, code)
+		}
+	}
+	if m, err := l.read(); err != io.EOF {
+		l.t.Fatalf("got %+v, %v, want the end", m, err)
+	}
+}
+
+// post sends a message with a number and returns the answer's status and code.
+func (l *listener) post(n any, text string) (int, string) {
+	l.t.Helper()
+	status, code, err := tryPost(l.url, url.Values{"resume": {l.token}, "n": {fmt.Sprint(n)}}, text)
+	if err != nil {
+		l.t.Fatalf("posting: %v", err)
+	}
+	return status, code
+}
+
+func tryPost(address string, query url.Values, text string) (int, string, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := http.Client{Transport: transport, Timeout: patience}
+	resp, err := client.Post(address+"?"+query.Encode(), "application/json", strings.NewReader(text))
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	var m serverMessage
+	if resp.StatusCode != http.StatusNoContent {
+		err = json.NewDecoder(resp.Body).Decode(&m)
+	}
+	return resp.StatusCode, m.Code, err
+}
+
+// send posts the next message.
+func (l *listener) send(text string) {
+	l.t.Helper()
+	l.sent++
+	if status, code := l.post(l.sent, text); status != http.StatusNoContent {
+		l.t.Fatalf("posting: %d %s", status, code)
+	}
+}
+
+func (l *listener) wantUndisturbed() {
+	l.t.Helper()
+	l.send(`{"type":"ping"}`)
+	l.want(serverMessage{Type: "pong"})
+}
+
+// hangUp drops the stream, and waits until the server knows.
+func (s *server) hangUp(l *listener) {
+	l.cancel()
+	s.awaitAway(1)
+}
+
+func TestEventsAreTheSameProtocol(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	witness := s.join("r")
+	l := s.listenIn("r")
+	witness.want(serverMessage{Type: "peer-joined", Peer: l.id})
+	l.send(`{"type":"signal","to":"` + witness.id + `","data":{ "a" : 1.0 }}`)
+	witness.want(serverMessage{Type: "signal", From: l.id, Data: json.RawMessage(`{ "a" : 1.0 }`)})
+	l.send(hello)
+	witness.want(serverMessage{Type: "signal", From: l.id, Data: json.RawMessage(`"hello"`)})
+	for i := range 20 {
+		witness.send(fmt.Sprintf("{\"type\":\"signal\",\"data\":\n[%d,\r\n\r2 ]}", i))
+	}
+	for i := range 20 {
+		m := l.next()
+		var data [2]int
+		if err := json.Unmarshal(m.Data, &data); err != nil || data != [2]int{i, 2} || m.From != witness.id {
+			t.Fatalf("got %+v, %v", m, err)
+		}
+		l.wantID(i + 1)
+	}
+	l.send(`{"type":"signal","to":"nobody","data":1}`)
+	if m := l.next(); m.Code != "no-such-peer" {
+		t.Errorf("got %+v", m)
+	}
+	l.wantUndisturbed()
+	l.send(`{"type":"leave"}`)
+	l.wantEnd("")
+	witness.want(serverMessage{Type: "peer-left", Peer: l.id})
+	if status, code := l.post(99, hello); status != http.StatusGone || code != "cannot-resume" {
+		t.Errorf("after leaving: %d %s", status, code)
+	}
+	witness.wantUndisturbed()
+}
+
+// A browser opens a broken stream again by itself; it goes on where it was.
+func TestEventsResume(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	witness, l := s.join("r"), s.listenIn("r")
+	witness.next()
+	l.wantUndisturbed()
+	for round := range 3 {
+		s.hangUp(l)
+		for i := range 30 {
+			witness.send(fmt.Sprintf(`{"type":"signal","data":%d}`, i))
+		}
+		witness.wantUndisturbed()
+		first := l.token
+		l = s.listenAgain(l)
+		l.wantID(1 + 31*round)
+		for i := range 30 {
+			l.want(serverMessage{Type: "signal", From: witness.id, Data: fmt.Append(nil, i)})
+			l.wantID(2 + 31*round + i)
+		}
+		l.wantUndisturbed()
+		if status, code, err := tryPost(l.url, url.Values{"resume": {first}, "n": {fmt.Sprint(l.sent + 1)}}, hello); status != http.StatusGone || err != nil {
+			t.Errorf("with a token that is used up: %d %s, %v", status, code, err)
+		}
+	}
+	witness.wantUndisturbed()
+}
+
+// Either door takes up what the other began.
+func TestResumeThroughTheOtherDoor(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	witness, c := s.pair()
+	c.snap()
+	s.awaitAway(1)
+	witness.send(hello)
+	l := s.listen(url.Values{"resume": {c.token}, "seen": {"1"}}, "forged.7")
+	if m := l.next(); m.Type != "resumed" || m.ID != c.id || m.Seen != 1 {
+		t.Fatalf("got %+v", m)
+	} else {
+		l.id, l.token, l.sent = m.ID, m.Resume, 1
+	}
+	l.want(serverMessage{Type: "signal", From: witness.id, Data: json.RawMessage(`"hello"`)})
+	l.wantID(2)
+	l.wantUndisturbed()
+	again := s.resume(&client{id: l.id, token: l.token}, 3, 2) // while the stream is open
+	l.wantEnd("")
+	again.wantUndisturbed()
+	witness.wantUndisturbed()
+}
+
+// One message is taken once, whatever the page knows of what became of it.
+func TestPostNumbers(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{MaxMessage: 1000})
+	witness, l := s.join("r"), s.listenIn("r")
+	witness.next()
+	for _, n := range []any{0, -1, "", "x", "1.5", "99999999999999999999"} {
+		if status, code := l.post(n, hello); status != http.StatusBadRequest || code != "bad-message" {
+			t.Errorf("n=%v: %d %s", n, status, code)
+		}
+	}
+	for range 3 {
+		if status, code := l.post(1, hello); status != http.StatusNoContent {
+			t.Errorf("the first: %d %s", status, code)
+		}
+	}
+	if status, code := l.post(3, hello); status != http.StatusConflict {
+		t.Errorf("a gap: %d %s", status, code)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			query := url.Values{"resume": {l.token}, "n": {"2"}}
+			if status, code, err := tryPost(l.url, query, `{"type":"signal","data":2}`); status != http.StatusNoContent {
+				t.Errorf("the second, many times at once: %d %s, %v", status, code, err)
+			}
+		})
+	}
+	wg.Wait()
+	l.sent = 2
+	witness.want(serverMessage{Type: "signal", From: l.id, Data: json.RawMessage(`"hello"`)})
+	witness.want(serverMessage{Type: "signal", From: l.id, Data: json.RawMessage("2")})
+	l.wantUndisturbed()
+	witness.wantUndisturbed()
+}
+
+// A fault of the peer is told in the answer and on the stream, which ends, and so does
+// the peer.
+func TestPostFaults(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{MaxMessage: 1000, MessageRate: 2})
+	for name, tt := range map[string]struct {
+		text   string
+		status int
+		code   string
+	}{
+		"no JSON":       {"hello", 400, "bad-message"},
+		"empty":         {"", 400, "bad-message"},
+		"invalid UTF-8": {"{\"type\":\"signal\",\"data\":\"\xff\"}", 400, "bad-message"},
+		"unknown type":  {`{"type":"shout"}`, 400, "bad-message"},
+		"too large":     {`{"type":"signal","data":"` + strings.Repeat("x", 1000) + `"}`, 413, "too-large"},
+		"a megabyte":    {strings.Repeat("x", 1<<20), 413, "too-large"},
+		"too many":      {hello, 429, "rate-limited"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, room := s.in(t), aRoom()
+			witness, l := s.join(room), s.listenIn(room)
+			witness.next()
+			if tt.status == 429 {
+				for range 2 * burst {
+					l.send(hello)
+					witness.next()
+				}
+			}
+			if status, code := l.post(l.sent+1, tt.text); status != tt.status || code != tt.code {
+				t.Errorf("%d %s, want %d %s", status, code, tt.status, tt.code)
+			}
+			l.wantEnd(tt.code)
+			witness.want(serverMessage{Type: "peer-left", Peer: l.id})
+			witness.wantUndisturbed()
+		})
+	}
+}
+
+func TestEventsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	s.join("full")
+	s.join("full")
+	for code, query := range map[string]url.Values{
+		"room-full":     {"room": {"full"}},
+		"bad-message":   {"room": {"a\x00"}},
+		"cannot-resume": {"resume": {"forged"}, "seen": {"0"}},
+	} {
+		s.listen(query, "").wantEnd(code)
+	}
+	s.listen(nil, "forged.1").wantEnd("cannot-resume")
+	if got := s.hub.Stats(); got.Peers != 2 {
+		t.Errorf("stats: %+v", got)
+	}
+}
+
+// A peer of this door shows with its messages that it is there.
+func TestSilentEventsPeer(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{PingInterval: 100 * time.Millisecond, PongTimeout: 300 * time.Millisecond, ResumeTime: 50 * time.Millisecond})
+	witness, l := s.join("r"), s.listenIn("r")
+	witness.next()
+	left := make(chan error, 1)
+	go func() { // reading answers the witness's pings
+		m, err := witness.read()
+		if err == nil && (m.Type != "peer-left" || m.Peer != l.id) {
+			err = fmt.Errorf("got %+v", m)
+		}
+		left <- err
+	}()
+	for began := time.Now(); time.Since(began) < 600*time.Millisecond; {
+		l.wantUndisturbed()
+	}
+	select {
+	case err := <-left:
+		t.Fatalf("while it speaks: %v", err)
+	default:
+	}
+	l.wantEnd("")
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+}
+
+// A stream that nobody reads is closed when too much waits for it, however long the
+// write to it may take, and the others are told.
+func TestEventsSlowReader(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{MessageRate: 1e6, ByteRate: 1 << 30, QueueMessages: 8, WriteTimeout: time.Hour})
+	a, slow := s.join("r"), s.listenIn("r")
+	a.next()
+	left := make(chan serverMessage, 1)
+	go func() {
+		m, _ := a.read()
+		left <- m
+	}()
+	big := `{"type":"signal","data":"` + strings.Repeat("x", 60<<10) + `"}`
+	for began := time.Now(); time.Since(began) < patience; {
+		select {
+		case m := <-left:
+			if m.Type != "peer-left" || m.Peer != slow.id {
+				t.Fatalf("got %+v", m)
+			}
+			for m, err := slow.read(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF); m, err = slow.read() {
+				if err != nil || m.Type != "signal" {
+					t.Fatalf("the slow one got %+v, %v", m, err)
+				}
+			}
+			return
+		default:
+			a.send(big)
+		}
+	}
+	t.Fatal("the slow peer was never closed")
+}
+
+func TestEventsShutdown(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	witness, l := s.join("r"), s.listenIn("r")
+	witness.next()
+	witness.send(hello)
+	witness.wantUndisturbed()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.hub.Shutdown(ctx) }()
+	l.want(serverMessage{Type: "signal", From: witness.id, Data: json.RawMessage(`"hello"`)})
+	for name, next := range map[string]func() serverMessage{"event stream": l.next, "WebSocket": witness.next} {
+		m := next()
+		if m.Type == "peer-left" { // the other was quicker
+			m = next()
+		}
+		if m.Code != "shutting-down" {
+			t.Errorf("%s: got %+v", name, m)
+		}
+	}
+	l.wantEnd("")
+	witness.wantClose("", 1001)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if status, code := l.post(1, hello); status != http.StatusServiceUnavailable || code != "shutting-down" {
+		t.Errorf("posting afterwards: %d %s", status, code)
+	}
+	if again := s.listen(url.Values{"room": {"r"}}, ""); again.resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("listening afterwards: %s", again.resp.Status)
+	}
+}
