@@ -32,6 +32,8 @@ type account struct {
 
 	everyStore bool   // the system's too: for a test in a namespace of its own
 	stores     string // of these, only those; empty for all
+
+	settings []string // further ones of the environment, NAME=VALUE
 }
 
 func newAccount(t *testing.T) *account {
@@ -62,7 +64,7 @@ func (a *account) env() []string {
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
 	}
-	return env
+	return append(env, a.settings...)
 }
 
 func (a *account) command(program string, args ...string) *exec.Cmd {
