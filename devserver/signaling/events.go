@@ -49,7 +49,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := &stream{visit: visit, control: http.NewResponseController(w), done: make(chan struct{}), w: w}
-	st.carrier = carrier{sink: st, visit: visit, begin: st.begin, end: st.end, leave: st.leave}
+	st.carrier = carrier{sink: st, visit: visit, numbered: true, begin: st.begin, end: st.end, leave: st.leave}
 	// How long the stream lasts is for the peer to say.
 	_, _ = st.control.SetReadDeadline(time.Time{}), st.control.SetWriteDeadline(time.Time{})
 	header := w.Header()
@@ -270,8 +270,12 @@ func (s *session) post(token string, number uint64, text []byte) error {
 	case number > s.received+1:
 		return errGap
 	}
-	if c := s.carrier.Load(); c != nil && token == s.token {
-		s.prove(c)
+	if c := s.carrier.Load(); c != nil {
+		if token == s.token {
+			s.prove(c)
+		} else if !c.numbered { // it is late: the peer sends it again on the line where it is now
+			return errGap
+		}
 	}
 	return s.take(text)
 }

@@ -39,6 +39,8 @@ type session struct {
 type carrier struct {
 	sink
 	visit *Visit
+	// numbered tells that each message of the peer comes with its number.
+	numbered bool
 	// begin tells the line, before anything is written to it, the queue that
 	// will be, the token that its peer has now, and how many messages it has seen.
 	begin func(q *queue, token string, seen uint64)
