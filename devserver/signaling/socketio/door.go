@@ -177,7 +177,7 @@ func (d *Door) serveEngine(w http.ResponseWriter, r *http.Request) {
 // serveSession answers a request for a session that there is, or is not (nil).
 func (d *Door) serveSession(w http.ResponseWriter, r *http.Request, s *session, version int, transport string) {
 	switch {
-	case s == nil:
+	case s == nil || s.hasEnded():
 		refuse(w, sessionUnknown, "")
 	case s.version != version:
 		refuse(w, badRequest, "this session has another protocol version")
@@ -221,6 +221,7 @@ func (d *Door) forget(s *session) {
 	delete(d.members, s.socket.id)
 }
 
+// find returns the session, which may just have ended, or nil.
 func (d *Door) find(sid string) *session {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -63,7 +63,7 @@ func (d *Door) receiveSent(w http.ResponseWriter, r *http.Request) {
 	}
 	sid, payload, _ := bytes.Cut(body, []byte{separator})
 	s := d.find(string(sid))
-	if s == nil {
+	if s == nil || s.hasEnded() {
 		refuse(w, sessionUnknown, "")
 		return
 	}

@@ -89,6 +89,14 @@ func (c *client) hears(want ...string) {
 	}
 }
 
+// acknowledged expects the acknowledgement id.
+func (c *client) acknowledged(id string) {
+	c.t.Helper()
+	if got := c.read(); got != "43"+id+"[]" {
+		c.t.Fatalf("got %s, want the acknowledgement %s", got, id)
+	}
+}
+
 // ends expects last words with text, and the close code.
 func (c *client) ends(text string, code int) {
 	c.t.Helper()
