@@ -38,7 +38,10 @@ func start(t *testing.T, hubConfig signaling.Config, cfg Config, secure bool) *s
 	s.door = New(s.hub, cfg)
 	mux := http.NewServeMux()
 	mux.Handle(Path, s.door)
+	mux.Handle(strings.TrimSuffix(Path, "/"), s.door)
 	s.http = httptest.NewUnstartedServer(mux)
+	// A server's deadlines are for requests that do not wait.
+	s.http.Config.ReadTimeout, s.http.Config.WriteTimeout = time.Second, time.Second
 	if secure {
 		s.http.EnableHTTP2 = true
 		s.http.StartTLS()

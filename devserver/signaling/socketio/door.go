@@ -42,7 +42,7 @@ type Config struct {
 }
 
 // Door is the http.Handler for socket.io clients. Make one with [New], mount it at
-// [Path], and end it with [Door.Shutdown] after the hub's Shutdown has begun.
+// [Path] (and without its last slash, as some clients ask), and end it with [Door.Shutdown] after the hub's Shutdown has begun.
 type Door struct {
 	hub     *signaling.Hub
 	cfg     Config
@@ -112,7 +112,7 @@ func (d *Door) Shutdown(ctx context.Context) error {
 
 func (d *Door) route(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	path := strings.TrimPrefix(r.URL.Path, Path)
+	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(Path, "/")), "/")
 	if path == "socket.io.js" || path == "socket.io.min.js" {
 		d.serveScript(w, r)
 		return

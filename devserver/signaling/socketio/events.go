@@ -16,7 +16,9 @@ func (d *Door) streamEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.end(nil)
+	waitLong(w)
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx passes each event on at once then
 	s.mu.Lock()
 	s.reading = true // nobody else polls this session
 	s.mu.Unlock()

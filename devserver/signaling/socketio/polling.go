@@ -53,6 +53,7 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		refuse(w, badRequest, "there is a poll of this session already, or it has a WebSocket")
 		return
 	}
+	waitLong(w)
 	packets, err := s.next(r.Context())
 	if err == nil {
 		err = writePayload(w, s.version, packets)
@@ -97,6 +98,13 @@ func (s *session) next(ctx context.Context) ([][]byte, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// waitLong lifts the server's deadlines from a response that may be long in coming:
+// how long is for the session to say.
+func waitLong(w http.ResponseWriter) {
+	control := http.NewResponseController(w)
+	_, _ = control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{}) // without, there are none
 }
 
 func writePayload(w http.ResponseWriter, version int, packets [][]byte) error {

@@ -47,6 +47,9 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+	if status, _ := s.do("GET", strings.Replace(s.address("EIO=4&transport=polling"), "/?", "?", 1), "", nil); status != 200 {
+		t.Errorf("without the last slash: %d", status)
+	}
 	foreign := http.Header{"Origin": {"https://elsewhere.example"}}
 	if status, _ := s.do("GET", s.address("EIO=4&transport=polling"), "", foreign); status != 403 {
 		t.Errorf("a foreign page got %d", status)
@@ -56,6 +59,39 @@ func TestRefusals(t *testing.T) {
 	}
 	if status, body := s.do("POST", s.url+Path+"send", "x\x1e40", nil); status != 400 || !strings.Contains(body, `"code":1`) {
 		t.Errorf("send without a session got %d %s", status, body)
+	}
+}
+
+// A poll and a stream may wait for longer than the server lets other requests take.
+func TestLongWait(t *testing.T) {
+	for name, secure := range map[string]bool{"HTTP 1.1": false, "HTTP 2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, signaling.Config{}, Config{PingInterval: 1500 * time.Millisecond}, secure)
+			resp, err := s.http.Client().Get(s.url + Path + "events")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			stream := bufio.NewReader(resp.Body)
+			opened, err := stream.ReadString('}')
+			if err != nil {
+				t.Fatal(err)
+			}
+			sid := strings.Split(opened, `"`)[3]
+			s.do("POST", s.url+Path+"send", sid+"\x1e40", nil)
+			p := s.openPolling(4)
+			p.post("40")
+			p.get()
+			if got := p.get(); got != "2" {
+				t.Errorf("the poll got %q", got)
+			}
+			for line := ""; line != "data: 2\n"; {
+				if line, err = stream.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
