@@ -11,6 +11,7 @@ type Config struct {
 	MaxRooms int
 	// MaxConnections and MaxPerAddress are how many clients may be connected, in all
 	// and from one address (of IPv6: one /64, RFC 6177 §2); default 4000 and 500.
+	// Where there is no room for both, peers that are away give way to new ones.
 	MaxConnections, MaxPerAddress int
 	// MaxMessage is the largest message from a client in bytes; default 64 KiB.
 	// An offer with many codecs and candidates is about 10 KiB.

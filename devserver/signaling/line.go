@@ -37,10 +37,12 @@ type Client interface {
 // its reader; writing never waits. Make one with [Hub.Accept].
 type Line struct {
 	*Visit
-	conn   *websocket.Conn
-	raw    *wire
-	queue  *queue
-	client Client
+	conn     *websocket.Conn
+	raw      *wire
+	queue    *queue
+	client   Client
+	lastLook int64 // hub.looks at the last message
+	streak   int   // of messages in close succession
 	// answered, if set, hears of each answer to a ping.
 	answered func()
 
@@ -109,9 +111,12 @@ func (l *Line) Serve(c Client) {
 // serve is Serve for a line that has its client.
 func (l *Line) serve() {
 	l.conn.SetPingHandler(func(payload string) error {
-		l.touch()
-		l.queue.control(l, pongFrame, []byte(payload))
-		return nil
+		if err := l.spend(len(payload)); err != nil {
+			l.Close(asError(err))
+		} else {
+			l.queue.control(l, pongFrame, []byte(payload))
+		}
+		return nil // an error would end the reading, and so the time for last words
 	})
 	l.conn.SetPongHandler(func(payload string) error {
 		l.touch()
@@ -158,18 +163,51 @@ func (l *Line) Close(e *Error) {
 // touch notes a sign of life.
 func (l *Line) touch() { l.heard.Store(time.Now().UnixNano()) }
 
-// read is the reader. Its frames are small, so that the stack of a goroutine that
-// waits can be: what handles a message is called beside it, not below it.
+// busyStreak is how many messages, with less than a look of the keeper between any two,
+// make a client one that sends many.
+const busyStreak = 32
+
+// read is the reader. Most clients send little and then nothing for long, and there
+// are many of them: so a worker handles their messages, and the stack of a reader that
+// waits stays as small as a new goroutine's.
 func (l *Line) read() {
 	var err error
 	for err == nil {
 		var kind int
 		var body io.Reader
-		if kind, body, err = l.conn.NextReader(); err == nil {
+		if kind, body, err = l.conn.NextReader(); err != nil {
+			break
+		}
+		if looks := l.hub.looks.Load(); looks > l.lastLook+1 {
+			l.lastLook, l.streak = looks, 0
+		} else {
+			l.lastLook = looks
+			l.streak++
+		}
+		if l.streak > busyStreak {
 			err = l.take(kind, body)
+		} else {
+			err = l.lend(kind, body)
 		}
 	}
 	l.over(err)
+}
+
+// borrowed is a message that a worker takes for a line's reader, which waits for it.
+type borrowed struct {
+	line *Line
+	kind int
+	body io.Reader
+	done chan error
+}
+
+func (b *borrowed) do() { b.done <- b.line.take(b.kind, b.body) }
+
+// lend has a worker take the message.
+func (l *Line) lend(kind int, body io.Reader) error {
+	b := &borrowed{l, kind, body, make(chan error, 1)}
+	l.hub.workers.do(job{message: b})
+	return <-b.done
 }
 
 // errClosing ends the reading of a line that is being closed.

@@ -83,12 +83,32 @@ func (h *Hub) enter(v *Visit) *Error {
 	case h.perHost[v.host] >= h.cfg.MaxPerAddress:
 		return refuse(Overloaded, "there are %d connections from this address, and there may be no more", h.cfg.MaxPerAddress)
 	}
+	if s, n := h.longestAway(v.host); s != nil && h.perHost[v.host]+n >= h.cfg.MaxPerAddress {
+		delete(h.away, s)
+		go s.expire()
+	}
 	h.perHost[v.host]++
 	v.actions = (*polling)(nil) // until register
 	h.visits[v] = struct{}{}
 	h.running.Add(1)
 	h.startKeeping()
 	return nil
+}
+
+// longestAway returns the peer from an address that has been away for longest, and how
+// many there are: who leaves peers behind must not take up more than who keeps
+// connections. It needs h.mu.
+func (h *Hub) longestAway(host string) (longest *session, n int) {
+	for s := range h.away {
+		if s.visit.Load().host != host {
+			continue
+		}
+		n++
+		if longest == nil || s.awaySince.Before(longest.awaySince) {
+			longest = s
+		}
+	}
+	return longest, n
 }
 
 // register makes the visit known to Shutdown and the keeper.
@@ -112,10 +132,16 @@ func (v *Visit) Take(n int) error {
 	if n > limit.MaxMessage {
 		return refuse(TooLarge, "the message is larger than %d bytes", limit.MaxMessage)
 	}
-	now := time.Now()
-	v.heard.Store(now.UnixNano())
 	v.counters.messagesIn.Add(1)
 	v.counters.bytesIn.Add(int64(n))
+	return v.spend(n)
+}
+
+// spend takes one message or ping of n bytes out of the client's buckets.
+func (v *Visit) spend(n int) error {
+	limit := &v.hub.cfg
+	now := time.Now()
+	v.heard.Store(now.UnixNano())
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.messages.take(1, now) {
