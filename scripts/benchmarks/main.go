@@ -4,6 +4,11 @@
 //
 //	benchmarks [-programs DIR] [-counterparts DIR] [-rounds N] [-duration TIME] [-quick] [-json] [NAME…]
 //
+// startup is the time to the first trusted response, signaling what a message, a
+// join and an idle connection cost, and soak whether anything is lost while lines
+// break: see startup.go, signaling.go and package soak. The servers measured
+// against are in bareserver, barerelay and counterparts; loadgen makes the load.
+//
 // A missed goal is a result, not a failure: the exit code is 0. It is 1 when
 // something could not be measured and 2 for wrong usage. All it starts, it ends;
 // all it writes is in a temporary folder.

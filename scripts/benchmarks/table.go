@@ -23,6 +23,9 @@ func cell(median float64, v *verdict) string {
 	case v.Met:
 		return fmt.Sprintf("%s (≤ %s)", text, figure(v.Goal))
 	}
+	if text == figure(v.Goal) {
+		text = fmt.Sprintf("%.3f", median) // missed by little
+	}
 	return fmt.Sprintf("**%s** (> %s)", text, figure(v.Goal))
 }
 
