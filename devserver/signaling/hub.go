@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -19,6 +20,7 @@ type Hub struct {
 	upgrader websocket.Upgrader
 	buffers  *sync.Pool
 	workers  workers
+	looks    atomic.Int64 // how often the keeper has looked
 	metrics  *counts
 	running  sync.WaitGroup // one per visit, and the keeper
 
@@ -48,7 +50,7 @@ func New(cfg Config) *Hub {
 		HandshakeTimeout: h.cfg.WriteTimeout,
 		// An idle connection keeps its read buffer. TLS has one of its own, so small
 		// reads cost no system calls.
-		ReadBufferSize: 512,
+		ReadBufferSize: 256,
 		// The queues frame and batch what is sent: gorilla's buffer is never used.
 		WriteBufferSize: 512,
 		WriteBufferPool: new(sync.Pool),
@@ -211,6 +213,7 @@ func (h *Hub) keep() {
 	var visits []*Visit
 	var quiet quietness
 	for now := range ticker.C {
+		h.looks.Add(1)
 		var late []*session
 		h.mu.Lock()
 		visits = visits[:0]

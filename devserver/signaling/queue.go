@@ -16,8 +16,13 @@ const (
 	maxHeader  = 10
 )
 
-// smallBuffer is what a queue starts with: an offer and what is around it.
-const smallBuffer = 4 << 10
+// smallBuffer is what a queue takes from the pool: an offer and what is around it fit.
+// tinyBuffer is enough for a ping, or the news of one peer: thousands of idle
+// connections may be asked for a sign of life at the same time.
+const (
+	smallBuffer = 4 << 10
+	tinyBuffer  = 96
+)
 
 // askEvery is how many bytes are sent before an acknowledgement is asked for at once,
 // and not with the next look at the connection.
@@ -150,7 +155,11 @@ func nextFrame(frames []byte) (kind byte, payload, rest []byte) {
 // q.mu. What a sink is just writing must stay where it is.
 func (q *queue) makeRoom(n int) {
 	if q.mem == nil {
-		q.mem = *q.pool.Get().(*[]byte)
+		if n <= tinyBuffer {
+			q.mem = make([]byte, 0, tinyBuffer)
+		} else {
+			q.mem = *q.pool.Get().(*[]byte)
+		}
 		q.head, q.sent = 0, 0
 	}
 	if q.head > 0 && q.writers == 0 && len(q.mem)+n > cap(q.mem) {
@@ -165,7 +174,7 @@ func (q *queue) release() {
 	if q.mem == nil || q.head < len(q.mem) || q.writers > 0 {
 		return
 	}
-	if cap(q.mem) <= largestPooled {
+	if cap(q.mem) >= smallBuffer && cap(q.mem) <= largestPooled {
 		mem := q.mem[:0]
 		q.pool.Put(&mem)
 	}
@@ -186,7 +195,7 @@ func (q *queue) start() {
 		return
 	}
 	q.flushing = true
-	q.workers.do(flushing{q, q.out})
+	q.workers.do(job{queue: q, out: q.out})
 }
 
 // flush writes to out until nothing waits, or out is no longer the queue's.

@@ -2,27 +2,37 @@ package signaling
 
 import "sync"
 
-// idleWorkers is how many goroutines wait for the next write. They are kept because
-// writing through TLS needs a stack larger than a new goroutine's, and growing it
+// idleWorkers is how many goroutines wait for work. They are kept because writing
+// through TLS needs a stack larger than a new goroutine's, and growing it
 // costs as much as sending a small message.
 const idleWorkers = 8
 
-// workers are the goroutines that write what queues hold. There are as many as there
-// are writes going on: one that hangs keeps no other waiting.
+// workers are goroutines for what needs a large stack: they write what queues hold,
+// and handle the messages of clients that send few. There are as many as there
+// is work going on: what hangs keeps nothing else waiting.
 type workers struct {
 	mu   sync.Mutex
 	keep bool // whether any is to wait
-	idle []chan flushing
+	idle []chan job
 }
 
-// flushing is a piece of work: to write what q holds to out.
-type flushing struct {
-	q   *queue
-	out sink
+// job is a piece of work: to write what a queue holds to a sink, or to handle a message.
+type job struct {
+	queue   *queue
+	out     sink
+	message *borrowed
+}
+
+func (j job) do() {
+	if j.message != nil {
+		j.message.do()
+		return
+	}
+	j.queue.flush(j.out)
 }
 
 // do has the work done by a worker that waits, or else by a new one.
-func (w *workers) do(f flushing) {
+func (w *workers) do(f job) {
 	w.mu.Lock()
 	if n := len(w.idle); n > 0 {
 		next := w.idle[n-1] // whose stack and memory were in use last
@@ -36,11 +46,11 @@ func (w *workers) do(f flushing) {
 }
 
 // run is a worker. It ends when enough others wait, or by release.
-func (w *workers) run(f flushing) {
-	next := make(chan flushing, 1)
+func (w *workers) run(f job) {
+	next := make(chan job, 1)
 	for ok := true; ok; f, ok = <-next {
-		f.q.flush(f.out)
-		f = flushing{} // what it was is not to be kept in memory by waiting
+		f.do()
+		f = job{} // what it was is not to be kept in memory by waiting
 		w.mu.Lock()
 		if !w.keep || len(w.idle) == idleWorkers {
 			w.mu.Unlock()
