@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -83,11 +84,18 @@ func (c *Config) signaling(onEvent func(signaling.Event)) signaling.Config {
 	l := c.Limits
 	return signaling.Config{
 		RoomSize: c.RoomSize, AllowOrigins: c.AllowOrigins, OnEvent: onEvent,
-		OnQuiet:    debug.FreeOSMemory, // a handshake leaves more behind than the connection needs
+		OnQuiet:    giveBack,
 		MaxMessage: l.MessageBytes, MessageRate: l.Messages, ByteRate: l.Bytes, MaxRooms: l.Rooms,
 		MaxConnections: l.Connections, MaxPerAddress: l.ConnectionsPerAddress, QueueBytes: l.QueueBytes,
 		PingInterval: l.Idle * 5 / 7, PongTimeout: l.Idle * 2 / 7,
 	}
+}
+
+// giveBack returns to the system what handshakes and bursts leave behind, which is more
+// than the connections need. What lies in a sync.Pool is free after two collections.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // SettingError says that a value of [Config] makes no sense, and what would.

@@ -7,6 +7,7 @@ package main
 import (
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"rtcdev/devserver/signaling"
@@ -25,7 +26,7 @@ func run(args []string) int {
 	}
 	hub := signaling.New(signaling.Config{
 		MaxRooms: plenty, MaxConnections: plenty, MaxPerAddress: plenty, MessageRate: plenty, ByteRate: plenty,
-		OnQuiet: debug.FreeOSMemory, // as rtcdev serve
+		OnQuiet: func() { runtime.GC(); debug.FreeOSMemory() }, // as rtcdev serve
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/_rtcdev/signal", hub)
