@@ -90,8 +90,9 @@
 //
 // A token is good for one return: the next one is in "resumed". (The one before
 // stays good until the peer has been heard on its new line, for it may not have got
-// the answer.) A line that is still open when its peer returns is closed with
-// "replaced". A line that ends with a close frame of the peer, or by a fault of its
+// the answer; so does each that was given out for it.) A line that is still open when
+// its peer returns is closed with "replaced", or just ends if the peer has not been
+// heard on it: it comes again then if it is there. A line that ends with a close frame of the peer, or by a fault of its
 // own (any code above), is over: its peer leaves at once.
 //
 // The server keeps each message until the peer has answered a later ping: answers

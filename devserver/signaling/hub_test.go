@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -136,9 +137,16 @@ func (c *client) next() serverMessage {
 func (c *client) want(want serverMessage) {
 	c.t.Helper()
 	got := c.next()
-	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-		c.t.Fatalf("got  %+v\nwant %+v", got, want)
+	if !reflect.DeepEqual(got, want) {
+		c.t.Fatalf("got  %s\nwant %s", got, want)
 	}
+}
+
+// String is short, whatever the data.
+func (m serverMessage) String() string {
+	m.Data = m.Data[:min(len(m.Data), 100)]
+	type plain serverMessage
+	return fmt.Sprintf("%+v, data %s", plain(m), m.Data)
 }
 
 // wantClose expects an error message with the code (unless it is empty) and

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -105,8 +106,8 @@ func (l *listener) next() serverMessage {
 
 func (l *listener) want(want serverMessage) {
 	l.t.Helper()
-	if got := l.next(); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-		l.t.Fatalf("got  %+v\nwant %+v", got, want)
+	if got := l.next(); !reflect.DeepEqual(got, want) {
+		l.t.Fatalf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,8 +26,11 @@ type session struct {
 
 	mu       sync.Mutex
 	member   *Member
-	token    string
-	oldToken string // good as well while the peer is unproven
+	token    string // the last of issued
+	oldToken string // what the peer last came with; good as well while it is unproven
+	// issued are the tokens that were given out for oldToken: while the peer is
+	// unproven nobody knows which of the answers it has got.
+	issued   []string
 	received uint64 // messages of the peer that have been taken
 	unproven bool   // it has not been heard on its line yet
 	known    bool   // it has been heard at all
@@ -44,8 +48,8 @@ type carrier struct {
 	// begin tells the line, before anything is written to it, the queue that
 	// will be, the token that its peer has now, and how many messages it has seen.
 	begin func(q *queue, token string, seen uint64)
-	// end ends the line after what is queued; leave ends it while its queue goes
-	// on elsewhere.
+	// end ends the line after what is queued; leave ends it, without a word when the
+	// error is nil, while its queue goes on elsewhere.
 	end   func(*Error)
 	leave func(*Error)
 }
@@ -57,19 +61,15 @@ func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
 func (h *Hub) open(door, room string, c *carrier) (*session, error) {
-	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), token: newToken(), unproven: true}
+	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), unproven: true}
+	s.accept("", newToken())
 	s.carrier.Store(c)
 	s.visit.Store(c.visit)
 	s.mu.Lock() // the peer may use its token as soon as it has its welcome: it waits for us then
 	defer s.mu.Unlock()
-	h.mu.Lock()
-	h.sessions[s.token] = s
-	h.mu.Unlock()
 	m, err := h.Join(Join{Door: door, Room: room, Addr: c.visit.addr, Receiver: s})
 	if err != nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.sessions, s.token)
+		s.accept("")
 		return nil, err
 	}
 	s.member = m
@@ -117,9 +117,13 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 		return nil, h.cannotResume("it is not known, or its time is over")
 	}
 	s.mu.Lock()
-	if s.over || token != s.token && token != s.oldToken {
+	if s.over || token != s.oldToken && !slices.Contains(s.issued, token) {
 		s.mu.Unlock()
 		return nil, h.cannotResume("its time is over")
+	}
+	replaced := refuse(Replaced, "this peer has come back on another line")
+	if s.unproven { // one of the two lines is late, and perhaps not the old one: the page tries again
+		replaced = nil
 	}
 	old, ok := s.move(token, seen, c)
 	s.mu.Unlock()
@@ -129,7 +133,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 		return nil, refused
 	}
 	if old != nil {
-		old.leave(refuse(Replaced, "this peer has come back on another line"))
+		old.leave(replaced)
 	}
 	h.metrics.resumed.Add(1)
 	return s, nil
@@ -147,17 +151,38 @@ func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	}
 	old := s.carrier.Swap(c)
 	s.visit.Store(c.visit)
+	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
+	if token != s.oldToken { // it has got this one, and needs none before it
+		issued = nil
+	}
+	s.accept(token, append(slices.Clone(issued), next)...)
+	s.unproven = true
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, t := range []string{s.token, s.oldToken} {
-		if t != token {
-			delete(h.sessions, t)
-		}
-	}
-	s.token, s.oldToken, s.unproven = next, token, true
-	h.sessions[next] = s
 	delete(h.away, s)
 	return old, true
+}
+
+// mostIssued bounds how many tokens one peer can have.
+const mostIssued = 8
+
+// accept makes these tokens good, and no others. It needs s.mu.
+func (s *session) accept(old string, issued ...string) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for _, t := range append(s.issued, s.oldToken) {
+		delete(s.hub.sessions, t)
+	}
+	s.oldToken, s.issued = old, issued
+	if len(issued) == 0 {
+		return
+	}
+	s.token = issued[len(issued)-1]
+	for _, t := range append(slices.Clone(issued), old) {
+		if t != "" {
+			s.hub.sessions[t] = s
+		}
+	}
 }
 
 func (h *Hub) cannotResume(why string) *Error {
@@ -185,10 +210,7 @@ func (s *session) prove(c *carrier) {
 		return
 	}
 	s.unproven, s.known = false, true
-	s.hub.mu.Lock()
-	delete(s.hub.sessions, s.oldToken)
-	s.hub.mu.Unlock()
-	s.oldToken = ""
+	s.accept("", s.token)
 }
 
 // message handles a message that came on the line c.
@@ -310,9 +332,8 @@ func (s *session) expire() {
 func (s *session) end(reason *Error) {
 	s.mu.Lock()
 	s.over = true
+	s.accept("")
 	s.hub.mu.Lock()
-	delete(s.hub.sessions, s.token)
-	delete(s.hub.sessions, s.oldToken)
 	delete(s.hub.away, s)
 	s.hub.mu.Unlock()
 	c := s.carrier.Load()

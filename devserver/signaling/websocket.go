@@ -59,6 +59,10 @@ func (p *nativePeer) leave(e *Error) {
 	l := p.line
 	l.reason.Store(e)
 	l.fault.Store(true)
+	if e == nil {
+		l.cut()
+		return
+	}
 	l.cutAt.Store(time.Now().Add(lingering).UnixNano())
 	go func() {
 		body := binary.BigEndian.AppendUint16(nil, uint16(closeCode(e.Code)))
