@@ -64,7 +64,8 @@ type pair struct {
 }
 
 // do does things in their order, such as "a opens, b opens, a allows": a page is
-// opened, loaded again, left, or gets its camera.
+// opened, loaded again, left, or gets its camera; or one waits until it has made its
+// offer.
 func (p *pair) do(things string) {
 	p.t.Helper()
 	for _, thing := range strings.Split(things, ", ") {
@@ -84,6 +85,9 @@ func (p *pair) do(things string) {
 		case "allows":
 			v.wait(`asks > 0`)
 			v.get(`allow()`)
+			v.wait(`localStream`)
+		case "offers":
+			v.wait(`testPCs.length > 0 && testPCs.at(-1).localDescription`)
 		default:
 			p.t.Fatalf("nobody knows how one %s", what)
 		}
@@ -143,8 +147,9 @@ func (p *pair) testOrders(t *testing.T) {
 		"a reloads, a allows",
 		"a reloads, b reloads, b allows, a allows",
 		"b reloads, a reloads, b allows, a allows",
-		"a leaves, b leaves, a opens, b opens, a allows, b allows",
+		"a leaves, b leaves, a opens, b opens, a allows, a offers, b allows",
 		"a leaves, b leaves, a opens, b opens, b allows, a allows",
+		"b leaves, a leaves, b opens, a opens, b allows, b offers, a allows",
 		"b leaves, a leaves, b opens, a opens, a allows, b allows",
 		"b leaves, a leaves, b opens, b allows, a opens, a allows",
 	} {
