@@ -8,6 +8,10 @@ import (
 	"time"
 )
 
+// settled is how long servers are left alone before their memory is read. rtcdev
+// keeps what it has sent until the next ping is answered, half a minute at most.
+const settled = 40 * time.Second
+
 // rtcdev's goals for memory: per idle connection whose pair has exchanged an offer
 // and an answer, and for the server before the first one.
 const (

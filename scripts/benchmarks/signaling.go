@@ -55,7 +55,7 @@ func loads() []load {
 
 // signaling measures the server's processor time, its latency and its memory.
 func signaling(ctx context.Context, s settings) (*report, error) {
-	rounds, share, idlePairs, settle := s.rounds, 1, 5000, 15*time.Second
+	rounds, share, idlePairs, settle := s.rounds, 1, 5000, settled
 	if s.quick {
 		share, idlePairs, settle = 20, 200, 500*time.Millisecond
 		rounds = max(rounds, 1)
