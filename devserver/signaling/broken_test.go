@@ -12,12 +12,12 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// through returns the server as it is reached through a network that falls silent when
-// so many bytes have passed: nothing arrives, and nobody is told.
-func (s *server) through(bytes int) *server {
+// through returns the server as it is reached through a network, and what makes the
+// network fall silent: nothing arrives any more, and nobody is told.
+func (s *server) through() (*server, func()) {
 	s.t.Helper()
-	proxy := newLossyProxy(s.t, s.addr, true, func() int { return bytes })
-	return &server{t: s.t, hub: s.hub, addr: proxy.listener.Addr().String(), events: s.events}
+	proxy := newLossyProxy(s.t, s.addr, true, func() int { return 1 << 30 })
+	return &server{t: s.t, hub: s.hub, addr: proxy.listener.Addr().String(), events: s.events}, func() { proxy.hushed.Store(true) }
 }
 
 // A line that is dead without a FIN is found out by its silence. Its peer can come back
@@ -33,17 +33,10 @@ func TestHalfOpenLine(t *testing.T) {
 			}
 			s := start(t, cfg)
 			witness := s.join("r")
-			c := s.through(1500).joinAndSpeak("r")
+			network, hush := s.through()
+			c := network.joinAndSpeak("r")
 			witness.want(serverMessage{Type: "peer-joined", Peer: c.id})
-			stop := make(chan struct{})
-			defer close(stop)
-			go func() { // answers pings until there is nothing any more
-				for {
-					if _, _, err := c.conn.NextReader(); err != nil {
-						return
-					}
-				}
-			}()
+			hush()
 			if !back {
 				witness.want(serverMessage{Type: "peer-left", Peer: c.id}) // reading answers its own pings
 				s.comeBack(c.token, 1).wantClose("cannot-resume", 4004)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type lossyProxy struct {
 	cut      func() int // how many bytes the next one carries, both ways together
 	silent   bool       // dead connections stay open, as without a FIN
 	done     sync.WaitGroup
+	hushed   atomic.Bool // from now on all are dead
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -87,6 +89,9 @@ func (p *lossyProxy) carry(client net.Conn) {
 		for {
 			n, err := from.Read(buffer)
 			mu.Lock()
+			if p.hushed.Load() {
+				left = 0
+			}
 			n = min(n, left)
 			left -= n
 			dead := left == 0
