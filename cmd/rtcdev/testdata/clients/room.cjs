@@ -67,5 +67,5 @@ async function main() {
   process.exit(0);
 }
 
-setTimeout(() => fail(new Error('it takes too long')), 30000);
+setTimeout(() => fail(new Error('it takes too long')), 15000);
 main().catch(fail);
