@@ -108,7 +108,7 @@ func TestCloseDuringWrite(t *testing.T) {
 	witness := s.join("r")
 	text := `{"type":"signal","data":"` + strings.Repeat("x", 20<<10) + `"}`
 	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 40 {
+	for round := range 16 {
 		c := s.joinAndSpeak("r")
 		witness.want(serverMessage{Type: "peer-joined", Peer: c.id})
 		writing := make(chan struct{})
