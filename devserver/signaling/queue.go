@@ -60,6 +60,7 @@ type queue struct {
 	head, sent int
 	first      uint64 // number of the first message in mem[head:]
 	last       uint64 // number of the last one
+	confirmed  uint64 // number of the last one that the client is known to have
 	waiting    int    // messages put since the last write began
 	due        bool   // something is kept that no ping asks about yet
 	unasked    int    // bytes of it
@@ -244,13 +245,14 @@ func (q *queue) write(out sink, frames []byte) error {
 	return err
 }
 
-// forget drops what is written and more than what is to be kept. It needs q.mu.
+// forget drops what is written and acknowledged, or more than what is to be kept. It
+// needs q.mu.
 func (q *queue) forget() {
 	if q.keep == 0 {
 		q.head, q.first = q.sent, q.last+1
 		return
 	}
-	for q.sent-q.head > q.keep {
+	for q.head < q.sent && (q.first <= q.confirmed || q.sent-q.head > q.keep || q.mem[q.head] != textFrame) {
 		q.dropFirst()
 	}
 }
@@ -310,17 +312,14 @@ func (q *queue) acknowledge(number uint64) {
 	q.confirm(number)
 }
 
-// confirm is acknowledge with q.mu held.
+// confirm is acknowledge with q.mu held. The answer may be here before the call that
+// wrote the question has returned: forget comes back to it then.
 func (q *queue) confirm(number uint64) {
 	if q.keep == 0 || number > q.last {
 		return
 	}
-	for q.head < q.sent && q.first <= number {
-		q.dropFirst()
-	}
-	for q.head < q.sent && q.mem[q.head] != textFrame {
-		q.dropFirst()
-	}
+	q.confirmed = max(q.confirmed, number)
+	q.forget()
 	q.release()
 }
 

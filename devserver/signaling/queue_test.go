@@ -326,3 +326,42 @@ func TestQueueAtRandom(t *testing.T) {
 		}
 	}
 }
+
+// promptSink answers each ping before the call that wrote it has returned.
+type promptSink struct {
+	queue   *queue
+	written chan struct{}
+}
+
+func (s *promptSink) write(frames []byte) error {
+	for len(frames) > 0 {
+		var kind byte
+		var payload []byte
+		if kind, payload, frames = nextFrame(frames); kind == pingFrame {
+			s.queue.pong(s, payload)
+		}
+	}
+	s.written <- struct{}{}
+	return nil
+}
+
+func (s *promptSink) flushed() {}
+
+// What is acknowledged is not kept, however fast the answer comes.
+func TestQueueTakesAPromptAnswer(t *testing.T) {
+	h := New(Config{})
+	q := h.newQueue(1 << 20)
+	s := &promptSink{q, make(chan struct{}, 1)}
+	if !q.attach(s, nil, 0) || !q.put([]byte("hello")) {
+		t.Fatal("the queue takes nothing")
+	}
+	<-s.written
+	eventually(t, "the message is written", func() bool { return q.wantsAnswer(s) })
+	q.ping(s)
+	<-s.written
+	eventually(t, "what is acknowledged is forgotten", func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.mem == nil
+	})
+}
