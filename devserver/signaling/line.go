@@ -111,25 +111,36 @@ func (l *Line) Serve(c Client) {
 // serve is Serve for a line that has its client.
 func (l *Line) serve() {
 	l.conn.SetPingHandler(func(payload string) error {
-		if err := l.spend(len(payload)); err != nil {
-			l.Close(asError(err))
-		} else {
-			l.queue.control(l, pongFrame, []byte(payload))
-		}
-		return nil // an error would end the reading, and so the time for last words
+		return l.lend(func() error { return l.ping(payload) })
 	})
 	l.conn.SetPongHandler(func(payload string) error {
-		l.touch()
-		l.queue.pong(l, []byte(payload))
-		if l.answered != nil {
-			l.answered()
-		}
-		return nil
+		return l.lend(func() error { return l.pong(payload) })
 	})
 	// Ours closes after what is queued; gorilla's own would cut in before.
 	l.conn.SetCloseHandler(func(int, string) error { return nil })
 	l.hub.register(l.Visit, l)
 	go l.read()
+}
+
+// ping answers the client's ping (RFC 6455 §5.5.2). It returns no error, which would end
+// the reading, and so the time for last words.
+func (l *Line) ping(payload string) error {
+	if err := l.spend(len(payload)); err != nil {
+		l.Close(asError(err))
+	} else {
+		l.queue.control(l, pongFrame, []byte(payload))
+	}
+	return nil
+}
+
+// pong takes the client's answer to one of ours.
+func (l *Line) pong(payload string) error {
+	l.touch()
+	l.queue.pong(l, []byte(payload))
+	if l.answered != nil {
+		l.answered()
+	}
+	return nil
 }
 
 // Send queues one text frame. It returns false when the client is too far behind.
@@ -164,58 +175,62 @@ func (l *Line) Close(e *Error) {
 func (l *Line) touch() { l.heard.Store(time.Now().UnixNano()) }
 
 // busyStreak is how many messages, with less than a look of the keeper between any two,
-// make a client one that sends many.
+// make a client busy.
 const busyStreak = 32
 
 // read is the reader. Most clients send little and then nothing for long, and there
 // are many of them: so a worker handles their messages, and the stack of a reader that
 // waits stays as small as a new goroutine's.
 func (l *Line) read() {
-	var err error
-	for err == nil {
-		var kind int
-		var body io.Reader
-		if kind, body, err = l.conn.NextReader(); err != nil {
-			break
-		}
-		if looks := l.hub.looks.Load(); looks > l.lastLook+1 {
-			l.lastLook, l.streak = looks, 0
-		} else {
-			l.lastLook = looks
-			l.streak++
-		}
-		if l.streak > busyStreak {
-			err = l.take(kind, body)
-		} else {
-			err = l.lend(kind, body)
-		}
+	for l.got(l.conn.NextReader()) {
 	}
-	l.over(err)
 }
 
-// borrowed is a message that a worker takes for a line's reader, which waits for it.
-type borrowed struct {
-	line *Line
-	kind int
-	body io.Reader
-	done chan error
+// got handles what the reader has read, and tells whether there is more to read.
+//
+//go:noinline
+func (l *Line) got(kind int, body io.Reader, err error) bool {
+	switch {
+	case err != nil:
+	case l.isBusy():
+		err = l.take(kind, body) // itself, which is faster
+	default:
+		err = l.lend(func() error { return l.take(kind, body) })
+	}
+	if err != nil {
+		l.over(err)
+	}
+	return err == nil
 }
 
-func (b *borrowed) do() { b.done <- b.line.take(b.kind, b.body) }
+// isBusy tells, of a message that has come, whether many came before it.
+func (l *Line) isBusy() bool {
+	looks := l.hub.looks.Load()
+	if looks > l.lastLook+1 {
+		l.streak = 0
+	}
+	l.lastLook = looks
+	l.streak++
+	return l.streak > busyStreak
+}
 
-// lend has a worker take the message.
-func (l *Line) lend(kind int, body io.Reader) error {
-	b := &borrowed{l, kind, body, make(chan error, 1)}
-	l.hub.workers.do(job{message: b})
+// lend has a worker do some work, and waits for it.
+func (l *Line) lend(work func() error) error {
+	b := &borrowed{work, make(chan error, 1)}
+	l.hub.workers.do(job{borrowed: b})
 	return <-b.done
+}
+
+// borrowed is work that a worker does for a line's reader.
+type borrowed struct {
+	work func() error
+	done chan error
 }
 
 // errClosing ends the reading of a line that is being closed.
 var errClosing = errors.New("the line is being closed")
 
 // take reads one message and has it handled.
-//
-//go:noinline
 func (l *Line) take(kind int, body io.Reader) error {
 	if l.fault.Load() {
 		return errClosing

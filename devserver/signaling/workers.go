@@ -16,16 +16,16 @@ type workers struct {
 	idle []chan job
 }
 
-// job is a piece of work: to write what a queue holds to a sink, or to handle a message.
+// job is a piece of work: to write what a queue holds to a sink, or what a reader lends.
 type job struct {
-	queue   *queue
-	out     sink
-	message *borrowed
+	queue    *queue
+	out      sink
+	borrowed *borrowed
 }
 
 func (j job) do() {
-	if j.message != nil {
-		j.message.do()
+	if b := j.borrowed; b != nil {
+		b.done <- b.work()
 		return
 	}
 	j.queue.flush(j.out)
