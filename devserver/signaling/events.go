@@ -179,10 +179,9 @@ func (st *stream) depth() int { return st.queue.depth() }
 
 func (st *stream) look(now time.Time) {
 	cfg := &st.visit.hub.cfg
-	since := st.queue.stuckSince(st)
 	silent := now.UnixNano() - st.visit.heard.Load()
 	switch {
-	case !since.IsZero() && now.Sub(since) > cfg.WriteTimeout:
+	case st.queue.stuckFor(st) > cfg.WriteTimeout:
 		st.finish()
 	case silent > int64(cfg.PingInterval+cfg.PongTimeout):
 		st.reason.CompareAndSwap(nil, refuse(NoPong, "this peer has sent nothing for too long"))

@@ -21,6 +21,7 @@ type Hub struct {
 	buffers  *sync.Pool
 	workers  workers
 	looks    atomic.Int64 // how often the keeper has looked
+	clock    atomic.Int64 // when it did so last, in Unix nanoseconds: asking the system costs more than a message's share of it
 	metrics  *counts
 	running  sync.WaitGroup // one per visit, and the keeper
 
@@ -98,6 +99,7 @@ func (h *Hub) Join(j Join) (*Member, error) {
 	r.mu.Unlock()
 	r.channel.Publish(BusEvent{Kind: BusJoin, Peer: m.id, Instance: m.instance, Size: j.Size, Quiet: j.Quiet})
 	<-m.settled
+	m.settled = nil // one thing less to keep for each connection
 	if m.refused != nil {
 		m.Leave() // takes the join back, which holds at the bus
 		return nil, m.refused
@@ -117,7 +119,7 @@ func (h *Hub) getRoom(name string) (*room, *Error) {
 		if len(h.rooms) >= h.cfg.MaxRooms {
 			return nil, refuse(TooManyRooms, "this server has %d rooms and makes no more", len(h.rooms))
 		}
-		r = &room{hub: h, name: name, members: make(map[string]*place, 2)}
+		r = &room{hub: h, name: name}
 		r.channel = h.cfg.Bus.Open(name, r.deliver)
 		h.rooms[name] = r
 	}
@@ -214,6 +216,7 @@ func (h *Hub) keep() {
 	var quiet quietness
 	for now := range ticker.C {
 		h.looks.Add(1)
+		h.clock.Store(now.UnixNano())
 		var late []*session
 		h.mu.Lock()
 		visits = visits[:0]

@@ -66,7 +66,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, door string) *Line 
 
 func (h *Hub) newQueue(keep int) *queue {
 	return &queue{
-		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, workers: &h.workers, first: 1,
+		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, workers: &h.workers, clock: &h.clock, first: 1,
 	}
 }
 
@@ -172,7 +172,7 @@ func (l *Line) Close(e *Error) {
 }
 
 // touch notes a sign of life.
-func (l *Line) touch() { l.heard.Store(time.Now().UnixNano()) }
+func (l *Line) touch() { l.heard.Store(l.hub.clock.Load()) }
 
 // busyStreak is how many messages, with less than a look of the keeper between any two,
 // make a client busy.
@@ -341,7 +341,7 @@ func (l *Line) look(now time.Time) {
 		}
 		return
 	}
-	if since := l.queue.stuckSince(l); !since.IsZero() && now.Sub(since) > cfg.WriteTimeout {
+	if l.queue.stuckFor(l) > cfg.WriteTimeout {
 		l.cut()
 		return
 	}

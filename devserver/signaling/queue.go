@@ -3,6 +3,7 @@ package signaling
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,7 @@ type queue struct {
 	keep                  int // bytes to keep until they are acknowledged; 0 keeps none
 	pool                  *sync.Pool
 	workers               *workers
+	clock                 *atomic.Int64 // what time it is, in Unix nanoseconds: see Hub.clock
 
 	mu         sync.Mutex
 	out        sink
@@ -67,9 +69,9 @@ type queue struct {
 	writers    int    // calls of sink.write, which read mem
 	flushing   bool   // one of them is for out
 	inFlight   int    // bytes of mem[sent:] that it writes
-	since      time.Time
-	finished   bool // the close frame is in mem; nothing comes after it
-	lost       bool // there was no room for a message; none comes after it
+	since      int64  // when the last write began, by the clock
+	finished   bool   // the close frame is in mem; nothing comes after it
+	lost       bool   // there was no room for a message; none comes after it
 }
 
 // put queues one message made of the parts. It reports false when there is no
@@ -237,7 +239,7 @@ func (q *queue) flush(out sink) {
 // write calls out without the lock, which it needs.
 func (q *queue) write(out sink, frames []byte) error {
 	q.writers++
-	q.since = time.Now()
+	q.since = q.clock.Load()
 	q.mu.Unlock()
 	err := out.write(frames)
 	q.mu.Lock()
@@ -396,14 +398,14 @@ func (q *queue) end() {
 	q.finished = true
 }
 
-// stuckSince is when the write to out that is going on began; zero without one.
-func (q *queue) stuckSince(out sink) time.Time {
+// stuckFor is how long the write to out that is going on has taken; zero without one.
+func (q *queue) stuckFor(out sink) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.out != out || !q.flushing || q.writers == 0 {
-		return time.Time{}
+		return 0
 	}
-	return q.since
+	return time.Duration(q.clock.Load() - q.since)
 }
 
 // depth is how many bytes wait.

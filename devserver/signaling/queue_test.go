@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -251,7 +252,7 @@ func (m *model) answer(keep int) {
 // run does what ops say and then lets all arrive. The readers of all lines together
 // get every message once and in order.
 func run(t *testing.T, ops []byte) {
-	q := &queue{maxMessages: 20, maxBytes: 20_000, keep: 8_000, pool: newBufferPool(), workers: new(workers), first: 1}
+	q := &queue{maxMessages: 20, maxBytes: 20_000, keep: 8_000, pool: newBufferPool(), workers: new(workers), clock: new(atomic.Int64), first: 1}
 	m := &model{reader: &reader{t: t}, q: q, sizes: map[uint64]int{}}
 	goesOn := m.attach(false)
 	for ; len(ops) > 1 && goesOn; ops = ops[2:] {

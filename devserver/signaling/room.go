@@ -1,7 +1,6 @@
 package signaling
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 )
@@ -74,15 +73,48 @@ type room struct {
 	users   int // places taken and asked for here; guarded by hub.mu
 
 	mu      sync.Mutex
-	members map[string]*place
-	asking  []*Member // of this node, published and not yet delivered
-	count   uint64
+	members []*place          // in the order of their coming
+	byID    map[string]*place // the same, once there are more than a few
+	asking  []*Member         // of this node, published and not yet delivered
+}
+
+// fewMembers are found faster, and kept in less memory, without a map.
+const fewMembers = 8
+
+// place returns the member with that id, or nil. It needs r.mu, as the two below.
+func (r *room) place(id string) *place {
+	if r.byID != nil {
+		return r.byID[id]
+	}
+	for _, p := range r.members {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func (r *room) add(p *place) {
+	r.members = append(r.members, p)
+	if r.byID == nil && len(r.members) > fewMembers {
+		r.byID = make(map[string]*place)
+		for _, m := range r.members {
+			r.byID[m.id] = m
+		}
+	} else if r.byID != nil {
+		r.byID[p.id] = p
+	}
+}
+
+func (r *room) remove(p *place) {
+	i := slices.Index(r.members, p)
+	r.members = slices.Delete(r.members, i, i+1)
+	delete(r.byID, p.id)
 }
 
 // place is a member of this node or another.
 type place struct {
 	id, instance string
-	number       uint64 // in the order of coming
 	quiet        bool
 	here         *Member // nil: at another node
 }
@@ -100,7 +132,7 @@ func (m *Member) send(to, data []byte) error {
 	receiver := ""
 	if len(to) > 0 {
 		m.room.mu.Lock()
-		p := m.room.members[string(to)]
+		p := m.room.place(string(to))
 		m.room.mu.Unlock()
 		if p == nil || p.id == m.id {
 			return refuse(NoSuchPeer, "there is no other peer %.64q in this room; it may have left", to)
@@ -128,11 +160,11 @@ func (r *room) deliver(ev BusEvent) {
 	case BusJoin:
 		r.join(ev)
 	case BusLeave:
-		p := r.members[ev.Peer]
+		p := r.place(ev.Peer)
 		if p == nil || p.instance != ev.Instance {
 			return
 		}
-		delete(r.members, ev.Peer)
+		r.remove(p)
 		if p.here != nil {
 			r.hub.emit(Left, p.here, len(r.members))
 		}
@@ -154,7 +186,7 @@ func (r *room) join(ev BusEvent) {
 	}
 	var refused *Error
 	switch {
-	case r.members[ev.Peer] != nil:
+	case r.place(ev.Peer) != nil:
 		refused = refuse(IDTaken, "the id %.64q is taken", ev.Peer)
 	case len(r.members) >= ev.Size:
 		refused = refuse(RoomFull, "room %q is full: it has %d of %d peers", r.name, len(r.members), ev.Size)
@@ -165,12 +197,11 @@ func (r *room) join(ev BusEvent) {
 		}
 		return
 	}
-	r.count++
-	p := &place{id: ev.Peer, instance: ev.Instance, number: r.count, quiet: ev.Quiet, here: m}
+	p := &place{id: ev.Peer, instance: ev.Instance, quiet: ev.Quiet, here: m}
 	if m != nil {
 		m.receiver.Notify(Notice{Kind: Welcome, Peer: p.id, Peers: r.others(p)})
 	}
-	r.members[p.id] = p
+	r.add(p)
 	if m != nil {
 		r.hub.emit(Joined, m, len(r.members))
 	}
@@ -184,12 +215,7 @@ func (r *room) others(newcomer *place) (ids []string) {
 	if newcomer.quiet {
 		return nil
 	}
-	places := make([]*place, 0, len(r.members))
 	for _, p := range r.members {
-		places = append(places, p)
-	}
-	slices.SortFunc(places, func(a, b *place) int { return cmp.Compare(a.number, b.number) })
-	for _, p := range places {
 		ids = append(ids, p.id)
 	}
 	return ids
@@ -206,13 +232,13 @@ func (r *room) tell(n Notice, of *place) {
 
 // relay passes a message on. It needs r.mu.
 func (r *room) relay(ev BusEvent) {
-	from := r.members[ev.Peer]
+	from := r.place(ev.Peer)
 	if from == nil {
 		return // it has left, and its reader has yet to notice
 	}
 	n := Notice{Kind: Signal, Peer: from.id, Data: ev.Data}
 	if ev.To != "" {
-		if p := r.members[ev.To]; p != nil && p.here != nil {
+		if p := r.place(ev.To); p != nil && p.here != nil {
 			p.notify(n)
 		}
 		return

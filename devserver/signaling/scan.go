@@ -263,6 +263,12 @@ func (s *scanner) skipString() error {
 				return errNotJSON
 			}
 			i += n
+			for i+1 < len(b) && b[i] == '\\' { // as in the line ends of SDP, \r\n
+				if n = escapeLength(b[i:]); n == 0 {
+					return errNotJSON
+				}
+				i += n
+			}
 		case c < ' ':
 			return errNotJSON
 		default:

@@ -58,10 +58,11 @@ func (h *Hub) Admit(w http.ResponseWriter, r *http.Request, door string, stop fu
 // other. End ends either.
 func (h *Hub) admit(w http.ResponseWriter, r *http.Request, door string) *Visit {
 	v := &Visit{hub: h, host: hostOf(r.RemoteAddr), addr: r.RemoteAddr, counters: h.metrics.door(door)}
-	now := time.Now()
+	now := time.Now().UnixNano()
+	h.clock.Store(now)
 	v.messages = newBucket(h.cfg.MessageRate, now)
 	v.bytes = newBucket(h.cfg.ByteRate, now)
-	v.heard.Store(now.UnixNano())
+	v.heard.Store(now)
 	if refused := h.enter(v); refused != nil {
 		h.metrics.refused(refused.Code)
 		refuseRequest(w, http.StatusServiceUnavailable, refused)
@@ -140,8 +141,8 @@ func (v *Visit) Take(n int) error {
 // spend takes one message or ping of n bytes out of the client's buckets.
 func (v *Visit) spend(n int) error {
 	limit := &v.hub.cfg
-	now := time.Now()
-	v.heard.Store(now.UnixNano())
+	now := v.hub.clock.Load()
+	v.heard.Store(now)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.messages.take(1, now) {
@@ -223,19 +224,22 @@ func hostOf(addr string) string {
 	return prefix.String()
 }
 
-// bucket is a token bucket: it fills at rate a second up to five seconds' worth.
+// bucket is a token bucket: it fills at rate a second up to five seconds' worth. Times
+// are in Unix nanoseconds.
 type bucket struct {
 	rate, level float64
-	at          time.Time
+	at          int64
 }
 
-func newBucket(rate int, now time.Time) bucket {
+func newBucket(rate int, now int64) bucket {
 	return bucket{float64(rate), float64(rate) * burst, now}
 }
 
-func (b *bucket) take(n int, now time.Time) bool {
-	b.level = min(b.rate*burst, b.level+b.rate*now.Sub(b.at).Seconds())
-	b.at = now
+func (b *bucket) take(n int, now int64) bool {
+	if now > b.at {
+		b.level = min(b.rate*burst, b.level+b.rate*time.Duration(now-b.at).Seconds())
+		b.at = now
+	}
 	if b.level < float64(n) {
 		return false
 	}

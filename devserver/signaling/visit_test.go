@@ -8,15 +8,15 @@ import (
 // A bucket gives what comes in five seconds at once, and from then on what comes.
 func TestBucket(t *testing.T) {
 	now := time.Unix(1000, 0)
-	b := newBucket(10, now)
+	b := newBucket(10, now.UnixNano())
 	wantTaken := func(n int, want int) {
 		t.Helper()
 		for i := range want {
-			if !b.take(n, now) {
+			if !b.take(n, now.UnixNano()) {
 				t.Fatalf("only %d times %d", i, n)
 			}
 		}
-		if b.take(n, now) {
+		if b.take(n, now.UnixNano()) {
 			t.Fatalf("more than %d times %d", want, n)
 		}
 	}
