@@ -23,7 +23,8 @@ type Config struct {
 	// messages and 1 MiB. A peer that is further behind is closed.
 	QueueMessages, QueueBytes int
 	// KeepBytes is how much of what was sent is kept until it is acknowledged,
-	// for a peer that resumes; default 256 KiB.
+	// for a peer that resumes, and of what may wait for one that is away; default
+	// 128 KiB.
 	KeepBytes int
 	// PingInterval is the time between pings; default 25 s, below the idle
 	// limits of common proxies and home routers.
@@ -61,7 +62,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ByteRate, 1<<20)
 	setDefault(&c.QueueMessages, 256)
 	setDefault(&c.QueueBytes, 1<<20)
-	setDefault(&c.KeepBytes, 256<<10)
+	setDefault(&c.KeepBytes, 128<<10)
 	setDefault(&c.PingInterval, 25*time.Second)
 	setDefault(&c.PongTimeout, 10*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)

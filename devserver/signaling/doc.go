@@ -60,7 +60,7 @@
 //	replaced        4005   this peer has come back on another line
 //	rate-limited    4006   more messages or bytes than a peer may send
 //	too-many-rooms  4007   the server has as many rooms as it may have
-//	no-pong         4008   it has not answered a ping (close frame only)
+//	no-pong         –      it has not answered a ping: the line is cut, without a word
 //	too-large       1009   a message above the limit (64 KiB unless configured)
 //	shutting-down   1001   the server is stopping; try again in a moment
 //	no-such-peer    –      "to" names nobody in the room: it may just have left
@@ -92,8 +92,12 @@
 // stays good until the peer has been heard on its new line, for it may not have got
 // the answer; so does each that was given out for it.) A line that is still open when
 // its peer returns is closed with "replaced", or just ends if the peer has not been
-// heard on it: it comes again then if it is there. A line that ends with a close frame of the peer, or by a fault of its
-// own (any code above), is over: its peer leaves at once.
+// heard on it: it comes again then if it is there.
+//
+// A line that breaks, or is cut because a ping was not answered, can be resumed. One that
+// ends with a close frame of the peer, or for a fault with a close code above, is over:
+// its peer leaves at once. So does a peer that has not been heard at all since its
+// welcome, by a message or the answer to a ping: it has nothing to resume.
 //
 // The server keeps each message until the peer has answered a later ping: answers
 // to pings are in the order of the line (RFC 6455 §5.5.3), so they acknowledge what
@@ -108,8 +112,9 @@
 //
 // Each message of the server is one event (WHATWG HTML §9.2) whose data is the JSON
 // object. Its id is TOKEN.N, so that a browser which reconnects by itself resumes by
-// its Last-Event-ID; ?resume=TOKEN&seen=N does the same, and either door takes up
-// what the other began. After a fatal error the stream ends without a close code.
+// its Last-Event-ID; ?resume=TOKEN&seen=N does the same where there is none, and either
+// door takes up what the other began. After a fatal error, whose event has no id, the
+// stream ends; the page closes it then, for browsers would come back for ever.
 //
 // K is the number of this message among all of the peer's since its welcome, from
 // 1. One that the server has already got is answered like the first time, and

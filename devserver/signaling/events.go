@@ -44,6 +44,11 @@ type stream struct {
 
 // stream serves one event stream until either side ends it.
 func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet { // HEAD would make a peer that hears nothing
+		w.Header().Set("Allow", "GET")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
 	visit := h.admit(w, r, "events")
 	if visit == nil {
 		return
@@ -58,20 +63,32 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Accel-Buffering", "no") // nginx passes each event on at once then
 	s, err := h.begin(r.URL.Query(), r.Header.Get("Last-Event-ID"), "events", &st.carrier)
 	if err != nil {
-		_ = st.write(appendFrame(nil, textFrame, errorMessage(asError(err))))
+		_ = st.write(appendFrame(nil, lastFrame, errorMessage(asError(err))))
 		visit.End(asError(err))
 		return
 	}
-	h.metrics.handshake(r.Context())
 	h.register(visit, st)
 	select {
 	case <-st.done:
 	case <-r.Context().Done():
 	}
+	reason := st.reason.Load()
+	if reason != nil && reason.Code == Replaced { // its queue goes on elsewhere
+		_ = st.control.SetWriteDeadline(time.Now().Add(lingering))
+		_ = st.write(appendFrame(nil, lastFrame, errorMessage(reason)))
+	}
 	st.detach()
 	s.closed(&st.carrier, !st.ended.Load())
-	visit.End(st.reason.Load())
+	switch {
+	case reason == nil && !st.ended.Load():
+		visit.end(closeAbnormal)
+	default:
+		visit.End(reason)
+	}
 }
+
+// lastFrame is, for a stream's write, an event without a number.
+const lastFrame = 0
 
 // begin is the carrier's.
 func (st *stream) begin(q *queue, token string, seen uint64) {
@@ -117,6 +134,9 @@ func (st *stream) write(frames []byte) error {
 			b = append(b, st.token...)
 			b = append(b, '.')
 			b = strconv.AppendUint(b, st.count, 10)
+			b = append(b, '\n')
+			b = appendData(b, payload)
+		case lastFrame:
 			b = appendData(b, payload)
 		case pingFrame:
 			b = append(b, ":\n\n"...) // a comment, so that nothing on the way takes the stream for dead
@@ -136,10 +156,11 @@ func (st *stream) write(frames []byte) error {
 // pieces of JSON means no more than a space, begins a new field.
 func appendData(b, data []byte) []byte {
 	for _, line := range bytes.FieldsFunc(data, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		b = append(b, "\ndata: "...)
+		b = append(b, "data: "...)
 		b = append(b, line...)
+		b = append(b, '\n')
 	}
-	return append(b, "\n\n"...)
+	return append(b, '\n')
 }
 
 // flushed implements sink: the last words are out.
@@ -207,7 +228,12 @@ func (h *Hub) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s == nil {
-		refuseRequest(w, http.StatusGone, h.cannotResume("it is not known, or its time is over"))
+		refuseRequest(w, http.StatusGone, cannotResume("it is not known, or its time is over"))
+		return
+	}
+	defer s.posting.Add(-1)
+	if s.posting.Add(1) > mostPosts {
+		refuseRequest(w, http.StatusConflict, refuse(BadMessage, "the messages before this one are still on their way: send one at a time"))
 		return
 	}
 	text, err := readUpTo(nil, r.Body, h.cfg.MaxMessage+1)
@@ -247,6 +273,10 @@ func postStatus(c Code) int {
 		return http.StatusBadRequest
 	}
 }
+
+// mostPosts bounds how many messages of one peer are read at once: the next one, and what
+// was tried before and may still be on its way.
+const mostPosts = 8
 
 // errGap refuses a message that came before another one.
 var errGap = errors.New("a message is missing before this one")

@@ -231,7 +231,11 @@ func (h *Hub) keep() {
 		if len(visits) == 0 && len(h.away) == 0 {
 			h.keeping = false
 			h.workers.release()
+			closing := h.closing
 			h.mu.Unlock()
+			if !closing {
+				h.cfg.OnQuiet()
+			}
 			return
 		}
 		h.mu.Unlock()

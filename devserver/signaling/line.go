@@ -135,8 +135,13 @@ func (l *Line) ping(payload string) error {
 
 // pong takes the client's answer to one of ours.
 func (l *Line) pong(payload string) error {
+	if !l.queue.pong(l, []byte(payload)) { // RFC 6455 §5.5.3 allows that, too
+		if err := l.spend(len(payload)); err != nil {
+			l.Close(asError(err))
+		}
+		return nil
+	}
 	l.touch()
-	l.queue.pong(l, []byte(payload))
 	if l.answered != nil {
 		l.answered()
 	}
@@ -296,7 +301,7 @@ func (l *Line) over(err error) {
 	case l.fault.Load(): // it is being closed already
 	default:
 		l.client.Closed(true)
-		l.finish()
+		l.finish(closeAbnormal)
 		return
 	}
 	l.client.Closed(false)
@@ -309,7 +314,16 @@ func (l *Line) over(err error) {
 	if !l.said.Load() || !l.written.Load() { // flushed closes it, or look does, or the client has
 		_, _ = io.Copy(io.Discard, l.raw.Conn)
 	}
-	l.finish()
+	l.finish(codeOf(err))
+}
+
+// codeOf is the client's close code, or that of a normal end.
+func codeOf(err error) int {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) {
+		return closed.Code
+	}
+	return closeNormal
 }
 
 // isGoodbye tells whether the reading ended with a close frame of the client.
@@ -319,10 +333,13 @@ func isGoodbye(err error) bool {
 }
 
 // finish lets go of everything.
-func (l *Line) finish() {
+func (l *Line) finish(code int) {
 	l.raw.Conn.Close()
 	l.queue.detach(l)
-	l.End(l.reason.Load())
+	if e := l.reason.Load(); e != nil {
+		code = closeCode(e.Code)
+	}
+	l.end(code)
 }
 
 // stop and the three below are what the hub asks of every visit.
@@ -382,8 +399,34 @@ func (l *Line) flushed() {
 // all others.
 type wire struct {
 	net.Conn
-	line *Line // nil until the handshake is over
+	line   *Line  // nil until the handshake is over
+	budget bucket // of bytes read: the reader's alone
 }
+
+// overhead is what a message may cost beside its bytes: frame headers, and the
+// control frames that come with it.
+const overhead = 128
+
+// Read bounds what is in frames that are never messages: empty fragments, above all.
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	l := w.line
+	if l == nil || n == 0 {
+		return n, err
+	}
+	now := l.hub.clock.Load()
+	if w.budget.rate == 0 {
+		w.budget = newBucket(2*l.hub.cfg.ByteRate+overhead*l.hub.cfg.MessageRate, now)
+	}
+	if !w.budget.take(n, now) {
+		l.Close(refuse(RateLimited, "more bytes a second than %d in messages can take", l.hub.cfg.ByteRate))
+		return 0, errFlood
+	}
+	return n, err
+}
+
+// errFlood ends the reading of a line whose client sends too much.
+var errFlood = errors.New("too many bytes")
 
 func (w *wire) Write(b []byte) (int, error) {
 	if w.line == nil {

@@ -73,6 +73,11 @@ func (c *counts) peer(kind EventKind, door string) {
 func (c *counts) closed(code int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	switch { // clients could make thousands of others
+	case code <= closeTooBig && code >= closeNormal, code >= 4001 && code <= 4009:
+	default:
+		code = 0
+	}
 	c.closes[code]++
 }
 
@@ -132,15 +137,20 @@ func (h *Hub) WriteMetrics(w io.Writer) error {
 	for v := range h.visits {
 		visits = append(visits, v)
 	}
+	waiting := slices.Collect(maps.Keys(h.away))
 	h.mu.Unlock()
 	deepest, all := 0, 0
+	for _, s := range waiting {
+		held := s.queue.held()
+		deepest, all = max(deepest, held), all+held
+	}
 	for _, v := range visits {
 		depth := v.depth()
 		deepest, all = max(deepest, depth), all+depth
 	}
 	e.add("rtcdev_rooms", "gauge", "Rooms that somebody is in.", "", float64(rooms))
 	e.add("rtcdev_peers_away", "gauge", "Peers whose line broke and who may come back.", "", float64(away))
-	e.add("rtcdev_queue_bytes", "gauge", "Bytes that wait to be written, for all peers.", "", float64(all))
+	e.add("rtcdev_queue_bytes", "gauge", "Bytes that wait to be written, for all peers, those away included.", "", float64(all))
 	e.add("rtcdev_queue_bytes_max", "gauge", "Bytes that wait for the peer with the most.", "", float64(deepest))
 	h.metrics.write(&e)
 	writeRuntime(&e)
@@ -168,14 +178,14 @@ func (c *counts) write(e *exposition) {
 		}
 	}
 	for _, code := range slices.Sorted(maps.Keys(c.closes)) {
-		e.add("rtcdev_closes_total", "counter", "Connections that have ended, by close code.", label("code", strconv.Itoa(code)), float64(c.closes[code]))
+		e.add("rtcdev_closes_total", "counter", "Connections that have ended, by close code; 0 is any that has no meaning here.", label("code", strconv.Itoa(code)), float64(c.closes[code]))
 	}
 	for _, code := range slices.Sorted(maps.Keys(c.refusals)) {
 		e.add("rtcdev_refused_total", "counter", "Connections that were refused, by reason.", label("code", string(code)), float64(c.refusals[code]))
 	}
 	e.add("rtcdev_resumes_total", "counter", "Peers that came back, or could not.", label("result", "resumed"), float64(c.resumed.Load()))
 	e.add("rtcdev_resumes_total", "counter", "", label("result", "refused"), float64(c.notResumed.Load()))
-	e.histogram("rtcdev_handshake_seconds", "From the TCP connection to the end of the handshake.", c.handshakes)
+	e.histogram("rtcdev_handshake_seconds", "From the TCP connection to the end of the handshake, of WebSockets.", c.handshakes)
 }
 
 // writeRuntime names what Prometheus' own Go client calls so too.

@@ -85,7 +85,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal("there is room for a fifth")
 	}
 	fourth.conn.Close()
-	eventually(t, "the line is over", func() bool { return scrape(t, s.hub)[`rtcdev_closes_total{code="1000"}`] == 1 })
+	eventually(t, "the line is over", func() bool { return scrape(t, s.hub)[`rtcdev_closes_total{code="1006"}`] == 1 })
 	s.comeBack("forged", 0).wantClose("cannot-resume", 4004)
 	eventually(t, "the line is over", func() bool { return scrape(t, s.hub)[`rtcdev_closes_total{code="4004"}`] == 1 })
 	c.snap()

@@ -13,10 +13,13 @@ import (
 func (h *Hub) AllowsOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return true
+		// An <img> of any page sends none, but then browsers say where the page is
+		// from (W3C Fetch Metadata §2.3).
+		site := r.Header.Get("Sec-Fetch-Site")
+		return site == "" || site == "same-origin" || site == "none"
 	}
 	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
-		return true
+		return r.TLS == nil || u.Scheme == "https"
 	}
 	return slices.ContainsFunc(h.cfg.AllowOrigins, func(allowed string) bool {
 		return allowed == "*" || strings.EqualFold(allowed, origin)

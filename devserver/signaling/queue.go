@@ -64,6 +64,8 @@ type queue struct {
 	last       uint64 // number of the last one
 	confirmed  uint64 // number of the last one that the client is known to have
 	waiting    int    // messages put since the last write began
+	asked      int    // pings that have not been answered
+	backlog    int    // bytes of mem[sent:] that were there when the sink came
 	due        bool   // something is kept that no ping asks about yet
 	unasked    int    // bytes of it
 	writers    int    // calls of sink.write, which read mem
@@ -87,8 +89,12 @@ func (q *queue) put(parts ...[]byte) bool {
 	if q.finished || q.lost {
 		return true
 	}
+	room := q.maxBytes
+	if q.out == nil { // nobody may ever come for it
+		room = min(room, q.keep)
+	}
 	pending := len(q.mem) - q.sent
-	if pending > 0 && (q.waiting >= q.maxMessages || pending+size > q.maxBytes) {
+	if pending > 0 && (q.waiting >= q.maxMessages || pending-q.backlog+size > room) {
 		q.lost = true
 		return false
 	}
@@ -219,6 +225,7 @@ func (q *queue) flush(out sink) {
 			return // flushing stays: nothing more goes to a sink that has failed
 		}
 		q.inFlight = 0
+		q.backlog = max(0, q.backlog-len(frames))
 		if prefaced {
 			q.preface = nil
 		} else {
@@ -272,6 +279,7 @@ func (q *queue) dropFirst() {
 // ask queues a ping whose answer acknowledges all messages before it. It needs q.mu.
 func (q *queue) ask() {
 	q.due, q.unasked = false, 0
+	q.asked++
 	number := binary.BigEndian.AppendUint64(nil, q.last)
 	q.append(pingFrame, len(number), [][]byte{number})
 }
@@ -294,16 +302,17 @@ func (q *queue) wantsAnswer(out sink) bool {
 	return q.due && q.out == out && !q.finished && q.sent == len(q.mem)
 }
 
-// pong takes the answer to a ping at out: the client has all messages up to number.
-func (q *queue) pong(out sink, payload []byte) {
-	if len(payload) != 8 {
-		return // an answer to nothing we asked
-	}
+// pong takes the answer to a ping at out: the client has all messages up to the number
+// in it. It reports false for an answer to nothing that was asked.
+func (q *queue) pong(out sink, payload []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.out == out {
-		q.confirm(binary.BigEndian.Uint64(payload))
+	if len(payload) != 8 || q.out != out || q.asked == 0 {
+		return false
 	}
+	q.asked--
+	q.confirm(binary.BigEndian.Uint64(payload))
+	return true
 }
 
 // acknowledge forgets the messages up to number. Numbers that make no sense change
@@ -337,7 +346,8 @@ func (q *queue) attach(out sink, preface []byte, seen uint64) bool {
 		q.dropFirst()
 	}
 	q.dropControl()
-	q.sent, q.waiting, q.unasked = q.head, 0, 0
+	q.sent, q.waiting, q.unasked, q.asked = q.head, 0, 0, 0
+	q.backlog = len(q.mem) - q.sent
 	q.out, q.preface, q.flushing, q.inFlight = out, preface, false, 0
 	q.due = q.keep > 0 // whether the preface arrives
 	q.start()
@@ -406,6 +416,13 @@ func (q *queue) stuckFor(out sink) time.Duration {
 		return 0
 	}
 	return time.Duration(q.clock.Load() - q.since)
+}
+
+// held is how many bytes are kept or wait.
+func (q *queue) held() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.mem) - q.head
 }
 
 // depth is how many bytes wait.

@@ -24,6 +24,8 @@ type session struct {
 	carrier atomic.Pointer[carrier] // the line that the peer is on; nil while it is away
 	visit   atomic.Pointer[Visit]   // of the last line: what the peer may use up is counted there
 
+	posting atomic.Int32 // how many of its POSTs are being read
+
 	mu       sync.Mutex
 	member   *Member
 	token    string // the last of issued
@@ -61,6 +63,7 @@ func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
 func (h *Hub) open(door, room string, c *carrier) (*session, error) {
+	h.yield(c.visit)
 	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), unproven: true}
 	s.accept("", newToken())
 	s.carrier.Store(c)
@@ -76,12 +79,12 @@ func (h *Hub) open(door, room string, c *carrier) (*session, error) {
 	return s, nil
 }
 
-// begin makes a peer on the line c, or brings one back, as the request's query says;
-// last is the request's Last-Event-ID, for what the query does not say.
+// begin makes a peer on the line c, or brings one back, as the request's query and its
+// Last-Event-ID say.
 func (h *Hub) begin(query url.Values, last, door string, c *carrier) (*session, error) {
 	token, seen, err := readResume(query.Get("resume"), query.Get("seen"), last)
 	if err != nil {
-		return nil, h.cannotResume(err.Error())
+		return nil, h.notResumed(err.Error())
 	}
 	if token != "" {
 		return h.resume(token, seen, c)
@@ -93,11 +96,13 @@ func (h *Hub) begin(query url.Values, last, door string, c *carrier) (*session, 
 	return h.open(door, room, c)
 }
 
-// readResume reads ?resume=TOKEN&seen=N, or TOKEN.N of a Last-Event-ID. Without either the
+// readResume reads TOKEN.N of a Last-Event-ID, or ?resume=TOKEN&seen=N. Without either the
 // token is empty.
 func readResume(token, seen, last string) (string, uint64, error) {
-	if token == "" {
-		token, seen, _ = strings.Cut(last, ".")
+	// A browser that reconnects by itself asks for the same address again: what it
+	// has got since is in its Last-Event-ID only.
+	if t, n, ok := strings.Cut(last, "."); ok && t != "" {
+		token, seen = t, n
 	}
 	if token == "" {
 		return "", 0, nil
@@ -114,12 +119,12 @@ func readResume(token, seen, last string) (string, uint64, error) {
 func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 	s := h.sessionOf(token)
 	if s == nil {
-		return nil, h.cannotResume("it is not known, or its time is over")
+		return nil, h.notResumed("it is not known, or its time is over")
 	}
 	s.mu.Lock()
 	if s.over || token != s.oldToken && !slices.Contains(s.issued, token) {
 		s.mu.Unlock()
-		return nil, h.cannotResume("its time is over")
+		return nil, h.notResumed("its time is over")
 	}
 	replaced := refuse(Replaced, "this peer has come back on another line")
 	if s.unproven { // one of the two lines is late, and perhaps not the old one: the page tries again
@@ -128,7 +133,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 	old, ok := s.move(token, seen, c)
 	s.mu.Unlock()
 	if !ok {
-		refused := h.cannotResume("what was sent after the message it has seen last is no longer there")
+		refused := h.notResumed("what was sent after the message it has seen last is no longer there")
 		s.end(refused)
 		return nil, refused
 	}
@@ -150,7 +155,7 @@ func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 		return nil, false
 	}
 	old := s.carrier.Swap(c)
-	s.visit.Store(c.visit)
+	c.visit.inherit(s.visit.Swap(c.visit))
 	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
 	if token != s.oldToken { // it has got this one, and needs none before it
 		issued = nil
@@ -185,8 +190,13 @@ func (s *session) accept(old string, issued ...string) {
 	}
 }
 
-func (h *Hub) cannotResume(why string) *Error {
+// notResumed is cannotResume for a line that was to be resumed.
+func (h *Hub) notResumed(why string) *Error {
 	h.metrics.notResumed.Add(1)
+	return cannotResume(why)
+}
+
+func cannotResume(why string) *Error {
 	return refuse(CannotResume, "this peer cannot resume: %s. Join the room anew", why)
 }
 

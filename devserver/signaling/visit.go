@@ -84,10 +84,6 @@ func (h *Hub) enter(v *Visit) *Error {
 	case h.perHost[v.host] >= h.cfg.MaxPerAddress:
 		return refuse(Overloaded, "there are %d connections from this address, and there may be no more", h.cfg.MaxPerAddress)
 	}
-	if s, n := h.longestAway(v.host); s != nil && h.perHost[v.host]+n >= h.cfg.MaxPerAddress {
-		delete(h.away, s)
-		go s.expire()
-	}
 	h.perHost[v.host]++
 	v.actions = (*polling)(nil) // until register
 	h.visits[v] = struct{}{}
@@ -96,12 +92,27 @@ func (h *Hub) enter(v *Visit) *Error {
 	return nil
 }
 
-// longestAway returns the peer from an address that has been away for longest, and how
-// many there are: who leaves peers behind must not take up more than who keeps
-// connections. It needs h.mu.
+// yield has the peer that has been away for longest, from the same address or at all,
+// give way to a new one when there is no room for both: who leaves peers behind must not
+// take up more than who keeps connections.
+func (h *Hub) yield(v *Visit) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s, n := h.longestAway(v.host)
+	if s == nil || h.perHost[v.host]+n <= h.cfg.MaxPerAddress {
+		if s, n = h.longestAway(""); s == nil || len(h.visits)+n <= h.cfg.MaxConnections {
+			return
+		}
+	}
+	delete(h.away, s)
+	go s.expire()
+}
+
+// longestAway returns the peer from an address, or any if it is empty, that has been
+// away for longest, and how many there are. It needs h.mu.
 func (h *Hub) longestAway(host string) (longest *session, n int) {
 	for s := range h.away {
-		if s.visit.Load().host != host {
+		if host != "" && s.visit.Load().host != host {
 			continue
 		}
 		n++
@@ -154,6 +165,16 @@ func (v *Visit) spend(n int) error {
 	return nil
 }
 
+// inherit takes over what another visit of the same client has used up.
+func (v *Visit) inherit(before *Visit) {
+	before.mu.Lock()
+	messages, bytes := before.messages, before.bytes
+	before.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.messages, v.bytes = messages, bytes
+}
+
 // Sent counts one message of n bytes to the client.
 func (v *Visit) Sent(n int) {
 	v.counters.messagesOut.Add(1)
@@ -163,12 +184,17 @@ func (v *Visit) Sent(n int) {
 // End counts the client out, because of e, or nil when nothing was wrong. Only the first
 // call counts.
 func (v *Visit) End(e *Error) {
+	code := closeNormal
+	if e != nil {
+		code = closeCode(e.Code)
+	}
+	v.end(code)
+}
+
+// end is End with a close code.
+func (v *Visit) end(code int) {
 	v.ended.Do(func() {
 		h := v.hub
-		code := closeNormal
-		if e != nil {
-			code = closeCode(e.Code)
-		}
 		h.metrics.closed(code)
 		v.counters.connections.Add(-1)
 		h.mu.Lock()
@@ -214,8 +240,8 @@ func hostOf(addr string) string {
 		return host
 	}
 	ip = ip.Unmap().WithZone("")
-	if ip.Is4() || ip.IsLoopback() {
-		return ip.String()
+	if ip.Is4() || ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() {
+		return ip.String() // of a local network, whose devices share the /64
 	}
 	prefix, err := ip.Prefix(64)
 	if err != nil {
