@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"rtcdev/devserver/signaling"
@@ -98,6 +99,33 @@ func giveBack() {
 	debug.FreeOSMemory()
 }
 
+// minIdle leaves pages that use event streams time for their sign of life.
+const minIdle = 30 * time.Second
+
+// checkOrigin tells whether a browser can ever send this as a page's origin (RFC 6454
+// §7): in lower case and ASCII, without a slash at the end or the scheme's own port.
+func checkOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	const form = "give it as browsers do, like https://example.com or http://localhost:3000, or * for all pages"
+	u, err := url.Parse(origin)
+	ascii := strings.IndexFunc(origin, func(r rune) bool { return r > '~' }) < 0
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return setting("%q is no origin: %s", origin, form)
+	case u.Scheme+"://"+u.Host != origin:
+		return setting("%q is no origin, %s://%s is: nothing comes after the host and port", origin, u.Scheme, u.Host)
+	case strings.Contains(u.Host, "*"):
+		return setting("%q matches no page: name each origin, or give * for all pages", origin)
+	case !ascii || strings.ToLower(origin) != origin:
+		return setting("browsers write %q in another way (small letters, xn-- for other scripts): %s", origin, form)
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return setting("browsers leave the port out of %q: give %s://%s", origin, u.Scheme, u.Hostname())
+	}
+	return nil
+}
+
 // SettingError says that a value of [Config] makes no sense, and what would.
 type SettingError struct{ Text string }
 
@@ -121,10 +149,12 @@ func (c *Config) Validate() error {
 		return setting("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
 	}
 	for _, origin := range c.AllowOrigins {
-		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
-			return setting("%q is no origin: give one like https://example.com, without a path, or * for all pages", origin)
+		if err := checkOrigin(origin); err != nil {
+			return err
 		}
+	}
+	if idle := c.Limits.Idle; idle != 0 && idle < minIdle {
+		return setting("clients show every 20 seconds that they are there: idle can not be less than %v", minIdle)
 	}
 	if c.SignalOnly {
 		return nil

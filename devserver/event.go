@@ -60,6 +60,18 @@ type Unreached struct {
 	Integrity bool `json:"integrity,omitempty"`
 }
 
+// Refused says that a client was refused or thrown out, once in a while for each reason
+// and address.
+type Refused struct {
+	Event   string    `json:"event"` // "refused"
+	Time    time.Time `json:"time"`
+	Addr    string    `json:"addr"`
+	Code    string    `json:"code"` // of the signaling protocol, such as "room-full" or "foreign-origin"
+	Message string    `json:"message"`
+	// Origin is that of the page, when it is the reason.
+	Origin string `json:"origin,omitempty"`
+}
+
 // Stopping says that the server has begun to shut down.
 type Stopping struct {
 	Event string `json:"event"` // "stopping"
@@ -67,6 +79,7 @@ type Stopping struct {
 
 func (Ready) event()      {}
 func (PeerChange) event() {}
+func (Refused) event()    {}
 func (Unreached) event()  {}
 func (Stopping) event()   {}
 
@@ -123,7 +136,12 @@ func (e *events) finish(ctx context.Context) {
 	}
 }
 
-func peerChange(e signaling.Event) PeerChange {
+func signalingEvent(e signaling.Event) Event {
+	if e.Kind == signaling.Refused {
+		return Refused{
+			Event: string(e.Kind), Time: time.Now(), Addr: e.Addr, Code: string(e.Reason.Code), Message: e.Reason.Text, Origin: e.Origin,
+		}
+	}
 	// A door's own rooms have names that no person gives: see signaling.Join.
 	if _, name, own := strings.Cut(e.Room, "\x00"); own {
 		e.Room = name

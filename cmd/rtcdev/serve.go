@@ -19,6 +19,7 @@ import (
 	"rtcdev/certs"
 	"rtcdev/certs/trust"
 	"rtcdev/devserver"
+	"rtcdev/devserver/signaling"
 	"rtcdev/templates"
 )
 
@@ -51,7 +52,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	cmd := &cobra.Command{
 		Use:   "serve [dir]",
 		Short: "Serve a folder over HTTPS, with signaling",
-		Long:  serveHelp,
+		Long:  serveHelp + "\n\n" + limitsHelp(),
 		Example: `  rtcdev serve --open           open the call in a browser
   rtcdev serve my-call          serve that folder
   rtcdev serve --host           let phones and other computers in
@@ -94,7 +95,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
 	f.BoolVar(&o.signalOnly, "signal-only", false, "serve no pages, for those who have a web server of their own")
 	f.StringSliceVar(&o.allowOrigins, "allow-origin", nil, "let pages of this `origin`, such as https://example.com, use the signaling; * for all")
-	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`: "+strings.Join(limitNames(), ", "))
+	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
@@ -166,7 +167,7 @@ func (s *servePrinter) useAuthority(ctx context.Context, cfg *devserver.Config) 
 	}
 	for _, name := range s.options.allowHosts {
 		if err := s.ca.Permits(strings.TrimPrefix(name, ".")); err != nil {
-			return usage("rtcdev serve --help", "--allow-host: %w", err)
+			return usage("give a certificate for that name, with --cert-file and --key-file", "--allow-host: %w", err)
 		}
 	}
 	cfg.TLS = &tls.Config{GetCertificate: s.ca.GetCertificate, MinVersion: tls.VersionTLS12}
@@ -262,6 +263,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.peerChange(e)
 	case devserver.Unreached:
 		s.unreached(e)
+	case devserver.Refused:
+		s.refused(e)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
@@ -282,6 +285,31 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 		return
 	}
 	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
+}
+
+// refused says who was turned away and what would let them in.
+func (s *servePrinter) refused(e devserver.Refused) {
+	from, _, err := net.SplitHostPort(e.Addr)
+	if err != nil {
+		from = e.Addr
+	}
+	s.note("%s  refused %s: %s\n", e.Time.Local().Format("15:04:05"), from, e.Message)
+	switch signaling.Code(e.Code) {
+	case signaling.ForeignOrigin:
+		if cfg := (devserver.Config{SignalOnly: true, AllowOrigins: []string{e.Origin}}); cfg.Validate() == nil { // a stranger chose it
+			s.note("          To let them in: rtcdev serve --allow-origin %s\n", quoted(e.Origin))
+		}
+	case signaling.RoomFull:
+		s.note("          For larger rooms: rtcdev serve --room-size %d\n", s.options.roomSize+1)
+	case signaling.Overloaded:
+		s.note("          For more: rtcdev serve --limit connections=… --limit connections-per-address=…\n")
+	case signaling.TooManyRooms:
+		s.note("          For more: rtcdev serve --limit rooms=…\n")
+	case signaling.RateLimited:
+		s.note("          For more: rtcdev serve --limit messages=… --limit bytes=…\n")
+	case signaling.TooLarge:
+		s.note("          For larger ones: rtcdev serve --limit message-bytes=…\n")
+	}
 }
 
 // ready prints the first screen. It looks at the trust stores, which runs other

@@ -85,13 +85,16 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	}
 }
 
-// Event is a change in a room.
+// Event is a change in a room, or a client that was refused or thrown out.
 type Event struct {
 	Kind EventKind
 	Room string
 	Door string // how the peer is connected, such as "native" or "socket.io"
 	Peer string // the peer's id
 	Addr string // its network address, "host:port"
+	// Reason is, of a Refused event, why; Origin is set when the page's origin was.
+	Reason *Error
+	Origin string
 	// Peers is how many are in the room after the change, of RoomSize.
 	Peers, RoomSize int
 }
@@ -103,4 +106,6 @@ type EventKind string
 const (
 	Joined EventKind = "peer-joined"
 	Left   EventKind = "peer-left"
+	// Refused events come once in a while for each reason and address.
+	Refused EventKind = "refused"
 )

@@ -22,6 +22,8 @@ const (
 	ShuttingDown Code = "shutting-down"
 	NoSuchPeer   Code = "no-such-peer"
 	Overloaded   Code = "overloaded"
+	// ForeignOrigin is a page that may not use the server: see Config.AllowOrigins.
+	ForeignOrigin Code = "foreign-origin"
 	// ProtocolError is a WebSocket frame that RFC 6455 does not allow.
 	ProtocolError Code = "protocol-error"
 	// IDTaken is for doors whose clients choose their ids: see [Join].

@@ -64,6 +64,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 	s, err := h.begin(r.URL.Query(), r.Header.Get("Last-Event-ID"), "events", &st.carrier)
 	if err != nil {
 		_ = st.write(appendFrame(nil, lastFrame, errorMessage(asError(err))))
+		h.report(r.RemoteAddr, "", asError(err))
 		visit.End(asError(err))
 		return
 	}
@@ -174,6 +175,7 @@ func (st *stream) end(e *Error) {
 	var words []byte
 	slow := e != nil && e.Code == TooSlow
 	if e != nil {
+		st.visit.hub.report(st.visit.addr, "", e)
 		st.reason.Store(e)
 		words = errorMessage(e)
 	}

@@ -228,7 +228,7 @@ func TestEventsThatAreRefused(t *testing.T) {
 // A peer of this door shows with its messages that it is there.
 func TestSilentEventsPeer(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{PingInterval: 100 * time.Millisecond, PongTimeout: 300 * time.Millisecond, ResumeTime: 50 * time.Millisecond})
+	s := start(t, Config{MessageRate: 1e6, PingInterval: 100 * time.Millisecond, PongTimeout: 300 * time.Millisecond, ResumeTime: 50 * time.Millisecond})
 	witness, l := s.join("r"), s.listenIn("r")
 	witness.next()
 	left := make(chan error, 1)

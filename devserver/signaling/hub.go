@@ -23,6 +23,7 @@ type Hub struct {
 	looks    atomic.Int64 // how often the keeper has looked
 	clock    atomic.Int64 // when it did so last, in Unix nanoseconds: asking the system costs more than a message's share of it
 	metrics  *counts
+	reports  reports
 	running  sync.WaitGroup // one per visit, and the keeper
 
 	mu       sync.Mutex
@@ -55,7 +56,7 @@ func New(cfg Config) *Hub {
 		// The queues frame and batch what is sent: gorilla's buffer is never used.
 		WriteBufferSize: 512,
 		WriteBufferPool: new(sync.Pool),
-		CheckOrigin:     h.AllowsOrigin,
+		CheckOrigin:     h.checkOrigin,
 		// Compression stays off: a few KiB of it decompress to a hundred MiB.
 	}
 	return h
@@ -117,7 +118,7 @@ func (h *Hub) getRoom(name string) (*room, *Error) {
 	r := h.rooms[name]
 	if r == nil {
 		if len(h.rooms) >= h.cfg.MaxRooms {
-			return nil, refuse(TooManyRooms, "this server has %d rooms and makes no more", len(h.rooms))
+			return nil, refuse(TooManyRooms, "this server has as many rooms as it may have, %d", len(h.rooms))
 		}
 		r = &room{hub: h, name: name}
 		r.channel = h.cfg.Bus.Open(name, r.deliver)

@@ -73,7 +73,9 @@ func (h *Hub) newQueue(keep int) *queue {
 // accept is Accept for a line whose queue is still to be found.
 func (h *Hub) accept(w http.ResponseWriter, r *http.Request, door string) *Line {
 	if !websocket.IsWebSocketUpgrade(r) {
-		w.Header().Set("Upgrade", "websocket")
+		if r.ProtoMajor == 1 { // HTTP/2 does not allow the header (RFC 9113 §8.2.2)
+			w.Header().Set("Upgrade", "websocket")
+		}
 		http.Error(w, "This is a signaling address. A page opens it with new WebSocket(…).", http.StatusUpgradeRequired)
 		return nil
 	}
@@ -84,7 +86,6 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, door string) *Line 
 	hijacker := &wireHijacker{ResponseWriter: w}
 	conn, err := h.upgrader.Upgrade(hijacker, r, nil)
 	if err != nil { // Upgrade has answered the request
-		h.metrics.refused("handshake")
 		v.End(nil)
 		return nil
 	}
@@ -166,6 +167,7 @@ func (l *Line) Close(e *Error) {
 	code, reason, patience := closeNormal, "", l.hub.cfg.WriteTimeout
 	var words []byte
 	if e != nil {
+		l.hub.report(l.addr, "", e)
 		l.reason.Store(e)
 		code, reason = closeCode(e.Code), string(e.Code)
 		if words = l.client.LastWords(e); e.Code == TooSlow {

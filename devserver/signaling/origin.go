@@ -26,13 +26,24 @@ func (h *Hub) AllowsOrigin(r *http.Request) bool {
 	})
 }
 
+// checkOrigin is AllowsOrigin, and reports what it refuses.
+func (h *Hub) checkOrigin(r *http.Request) bool {
+	if h.AllowsOrigin(r) {
+		return true
+	}
+	h.metrics.refused(ForeignOrigin)
+	origin := r.Header.Get("Origin") // empty for an image or script on a page
+	h.report(r.RemoteAddr, origin, foreign(origin))
+	return false
+}
+
 // CORS lets the pages of allowed origins use a door that is no WebSocket (WHATWG
 // Fetch §3.2), answers their preflights, and refuses others with 403.
 func (h *Hub) CORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Add("Vary", "Origin")
-		if !h.AllowsOrigin(r) {
+		if !h.checkOrigin(r) {
 			http.Error(w, "Pages of this origin may not use this server. It lets them in with: rtcdev serve --allow-origin ORIGIN", http.StatusForbidden)
 			return
 		}

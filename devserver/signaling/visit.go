@@ -65,6 +65,7 @@ func (h *Hub) admit(w http.ResponseWriter, r *http.Request, door string) *Visit 
 	v.heard.Store(now)
 	if refused := h.enter(v); refused != nil {
 		h.metrics.refused(refused.Code)
+		h.report(r.RemoteAddr, "", refused)
 		refuseRequest(w, http.StatusServiceUnavailable, refused)
 		return nil
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// MaxPayload is the largest request of a polling client in bytes, with all
 	// the messages in it; default 256 KiB. Each message is bounded by the hub.
 	MaxPayload int
+	// RoomSize is how many pages that know of no rooms may hear each other: as many
+	// as a room of the hub may have. Default 2, as there.
+	RoomSize int
 	// Addrs returns the addresses at which other devices reach this server, for
 	// pages that ask for "ipaddr"; by default the machine's own IPv4 addresses.
 	Addrs func() []string

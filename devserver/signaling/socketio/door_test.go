@@ -220,28 +220,6 @@ func TestTooEarly(t *testing.T) {
 	a.hears(`["message","bye"]`, `["created"`, `["join"`, `["ready"`, `["message","got user media"]`)
 }
 
-// Pages that know of no rooms hear each other; those of the codelab, which wait for
-// their camera, are not disturbed.
-func TestRoomless(t *testing.T) {
-	s := start(t, signaling.Config{RoomSize: 3}, Config{}, false)
-	waiting, listener, speaker := s.dial(4), s.dial(4), s.dial(4)
-	waiting.send(`42["message","got user media"]`)
-	waiting.send(`42["create or join","r"]`)
-	waiting.hears(`["created","r"`)
-	speaker.send(`421["offer",{"sdp":1},null]`)
-	speaker.acknowledged("1")
-	listener.hears(`["offer",{"sdp":1},null]`)
-	late := s.dial(4)
-	speaker.send(`42["message",2]`)
-	listener.hears(`["message",2]`)
-	late.hears(`["message",2]`)
-	listener.send(`42["create or join","r"]`) // out of the lobby
-	listener.hears(`["joined","r"`, `["ready"`, `["message","got user media"]`)
-	waiting.hears(`["join"`, `["ready"`)
-	late.send(`42["answer"]`)
-	speaker.hears(`["answer"]`)
-}
-
 // Of many who come at once, one creates the room, one joins it, the others are told
 // that it is full.
 func TestJoinRace(t *testing.T) {
