@@ -72,7 +72,9 @@ func (s *server) stop() {
 func (d *Door) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.sessions) + len(d.members) + len(d.roomless)
+	d.lobby.mu.Lock()
+	defer d.lobby.mu.Unlock()
+	return len(d.sessions) + len(d.members) + len(d.lobby.silent)
 }
 
 // nodeModule finds a module among the counterparts.

@@ -62,12 +62,23 @@
 //
 // # Other pages
 //
-// An event of another name goes to the others in the room as it is. A page that
-// emits without ever entering a room knows of no rooms: then all such pages that
-// are connected are brought into the room "lobby", as many as it may have,
-// without any of the codelab's events. Only "got user media" and "bye" do not do that:
-// pages of the codelab say them before they enter and after they leave. Pages
-// that emit nothing and enter no room are in none.
+// An event of another name goes to the others in the room as it is.
+//
+// There are pages that know of no rooms, such as those of a chat. They hear each other
+// in the room "lobby", without any of the codelab's events. This is the rule:
+//
+//   - A page enters the lobby by emitting, before it has ever named a room, something
+//     that is not the codelab's: the four events above, of message only "got user media"
+//     and "bye", are what pages say that are about to name a room, or have left it.
+//     If the lobby is full, the page hears so once: a log that names the remedy, and full.
+//   - What such a page says is also heard by pages that are connected and have emitted
+//     nothing at all, in the order of their coming, as long as there are fewer than
+//     [Config] RoomSize in all to hear it; the others get a log. These pages are in no room
+//     and take nobody's place. (What native peers say in the lobby, they do not hear.)
+//   - A page that has ever named a room, with success or not, is never brought into the
+//     lobby. What it says while it is in no room goes nowhere, and it hears so once: a log.
+//     Of our own client's pages that is so from the beginning if they listen for both
+//     created and joined.
 //
 // To the hub, a message with one argument is that argument: native peers send and
 // hear it as their data. Any other event is the data

@@ -57,7 +57,7 @@ type Door struct {
 	closing  bool
 	sessions map[string]*session // by sid
 	members  map[string]*socket  // by the id that others know
-	roomless map[*socket]struct{}
+	lobby    lobby
 }
 
 // New returns a door onto hub.
@@ -71,6 +71,9 @@ func New(hub *signaling.Hub, cfg Config) *Door {
 	if cfg.MaxPayload <= 0 {
 		cfg.MaxPayload = 256 << 10
 	}
+	if cfg.RoomSize <= 0 {
+		cfg.RoomSize = 2
+	}
 	if cfg.Addrs == nil {
 		cfg.Addrs = machineAddrs
 	}
@@ -81,7 +84,7 @@ func New(hub *signaling.Hub, cfg Config) *Door {
 		etag:     `"` + hex.EncodeToString(sum[:8]) + `"`,
 		sessions: make(map[string]*session),
 		members:  make(map[string]*socket),
-		roomless: make(map[*socket]struct{}),
+		lobby:    lobby{size: cfg.RoomSize},
 	}
 	d.handler = hub.CORS(http.HandlerFunc(d.route))
 	return d
@@ -229,27 +232,6 @@ func (d *Door) find(sid string) *session {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sessions[sid]
-}
-
-// setRoomless notes whether s is connected but in no room.
-func (d *Door) setRoomless(s *socket, roomless bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if roomless {
-		d.roomless[s] = struct{}{}
-	} else {
-		delete(d.roomless, s)
-	}
-}
-
-func (d *Door) listRoomless() []*socket {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var list []*socket
-	for s := range d.roomless {
-		list = append(list, s)
-	}
-	return list
 }
 
 // hasMedia reports whether the page behind a member of this door has said so.

@@ -53,7 +53,11 @@ func (s *session) writeEvents(ctx context.Context, w http.ResponseWriter) error 
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return err
 	}
-	return control.Flush()
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	// Over HTTP/2 a deadline ends the stream when it comes, written or not.
+	return control.SetWriteDeadline(time.Time{})
 }
 
 // receiveSent is the way up to streamEvents: the session's id, then packets, all

@@ -84,7 +84,11 @@ func (s *session) next(ctx context.Context) ([][]byte, error) {
 		s.mu.Lock()
 		packets := s.queue
 		s.queue, s.queued = nil, 0
-		release := s.ended || s.line != nil || s.probed
+		release := s.ended || s.line != nil
+		var changing <-chan time.Time
+		if s.probed && !release { // not at once: a client that never changes over would poll without a pause
+			changing = time.After(probePause)
+		}
 		s.mu.Unlock()
 		if len(packets) == 0 && release {
 			packets = [][]byte{{engineNoop}}
@@ -94,11 +98,17 @@ func (s *session) next(ctx context.Context) ([][]byte, error) {
 		}
 		select {
 		case <-s.wake:
+		case <-changing:
+			return [][]byte{{engineNoop}}, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
+
+// probePause is how long a poll may last while the client tries a WebSocket: it waits
+// for the poll to end before it changes over.
+const probePause = 100 * time.Millisecond
 
 // waitLong lifts the server's deadlines from a response that may be long in coming:
 // how long is for the session to say.

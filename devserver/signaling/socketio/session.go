@@ -56,7 +56,7 @@ func (s *session) start(upgrades ...string) {
 	body, _ := json.Marshal(open) // strings and numbers
 	s.send(append([]byte{engineOpen}, body...))
 	if s.version == 3 {
-		s.socket.connect() // the server speaks first
+		s.socket.connect(false) // the server speaks first
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,8 +3,6 @@ package socketio
 import (
 	"encoding/json"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +21,8 @@ type socket struct {
 	// socket's.
 	joining   sync.Mutex
 	connected bool
+	named     bool              // the page knows of rooms: it has named one, or is about to
+	told      bool              // that nobody hears it, since it was last in a room
 	member    *signaling.Member // nil while in no room
 	view      *view             // of the room that member is in
 }
@@ -47,8 +47,7 @@ func (s *socket) receive(text []byte) error {
 	}
 	switch p.kind {
 	case packetConnect:
-		s.replace(p.data)
-		s.connect()
+		s.connect(s.recognize(p.data))
 		return nil
 	case packetDisconnect:
 		s.close()
@@ -70,15 +69,17 @@ func (s *socket) noNamespace(name string) []byte {
 	return []byte("44" + name + "," + why)
 }
 
-// connect connects the page to the default namespace.
-func (s *socket) connect() {
+// connect connects the page to the default namespace. named says that it knows of rooms.
+func (s *socket) connect(named bool) {
 	s.joining.Lock()
 	defer s.joining.Unlock()
 	if s.connected || s.session.hasEnded() {
 		return
 	}
-	s.connected = true
-	s.session.door.setRoomless(s, true)
+	s.connected, s.named = true, named
+	if !named {
+		s.session.door.lobby.listen(s)
+	}
 	greeting := "40"
 	if s.session.version == 4 {
 		greeting += `{"sid":"` + s.id + `"}`
@@ -86,20 +87,22 @@ func (s *socket) connect() {
 	s.session.send([]byte(greeting))
 }
 
-// replace ends the session that this page had before its line broke, so that
-// the page does not find its own place in the room taken. Our own script names it
-// by its secret when it connects again.
-func (s *socket) replace(data []byte) {
+// recognize reads what our own script says when it connects: whether its page knows of
+// rooms, and which session it had before its line broke, by its secret. That one ends, so
+// that the page does not find its own place in the room taken.
+func (s *socket) recognize(data []byte) (named bool) {
 	var auth struct {
 		Replaces string `json:"replaces"`
+		Rooms    bool   `json:"rooms"`
 	}
-	if len(data) == 0 || json.Unmarshal(data, &auth) != nil || auth.Replaces == "" {
-		return
+	if len(data) == 0 || json.Unmarshal(data, &auth) != nil {
+		return false
 	}
 	if old := s.session.door.find(auth.Replaces); old != nil && old != s.session {
 		old.end(&signaling.Error{Code: signaling.Replaced, Text: "this page has come back on another line"})
 		old.socket.close()
 	}
+	return auth.Rooms
 }
 
 // close disconnects the page from the namespace, and so from its room.
@@ -108,7 +111,7 @@ func (s *socket) close() {
 	defer s.joining.Unlock()
 	s.leave()
 	s.connected = false
-	s.session.door.setRoomless(s, false)
+	s.session.door.lobby.forget(s)
 }
 
 // event handles what the page emits.
@@ -119,6 +122,9 @@ func (s *socket) event(p packet) error {
 	e, err := parseEvent(p.data)
 	if err != nil {
 		return badMessage("%v", err)
+	}
+	if isCodelabs(e) {
+		s.session.door.lobby.forget(s) // it is not a page that knows of no rooms
 	}
 	switch e.name {
 	case "create or join":
@@ -149,6 +155,9 @@ func (s *socket) log(words ...string) { s.emit("log", append([]string{"rtcdev:"}
 
 // createOrJoin is how a page in the codelab's manner enters a room.
 func (s *socket) createOrJoin(args []json.RawMessage) error {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	s.named, s.told = true, false
 	name, err := "", error(nil)
 	if len(args) > 0 {
 		name, err = asText(args[0])
@@ -160,8 +169,6 @@ func (s *socket) createOrJoin(args []json.RawMessage) error {
 		s.log("this room cannot be joined:", err.Error())
 		return nil
 	}
-	s.joining.Lock()
-	defer s.joining.Unlock()
 	if s.member != nil && s.view.explicit && s.view.room == name {
 		s.log("already in room", name)
 		return nil
@@ -176,8 +183,8 @@ func (s *socket) createOrJoin(args []json.RawMessage) error {
 	return nil
 }
 
-// enter needs s.joining. A refusal that a page can live with is told to it, if
-// it asked for the room.
+// enter needs s.joining. A refusal that a page can live with is told to it: every
+// time if it asked for the room.
 func (s *socket) enter(room string, explicit bool) error {
 	if !s.connected {
 		return nil
@@ -188,14 +195,19 @@ func (s *socket) enter(room string, explicit bool) error {
 	var refused *signaling.Error
 	switch {
 	case err == nil:
-		s.member, s.view = member, v
-		s.session.door.setRoomless(s, false)
+		s.member, s.view, s.told = member, v, false
 		return nil
 	case errors.As(err, &refused) && (refused.Code == signaling.RoomFull || refused.Code == signaling.TooManyRooms):
-		if explicit {
-			s.log("this room cannot be joined:", refused.Text)
-			s.emit("full", room)
+		if !explicit && s.told {
+			return nil
 		}
+		s.told = !explicit
+		if refused.Code == signaling.RoomFull {
+			s.log(refused.Text+";", moreRoom)
+		} else {
+			s.log("this room cannot be joined:", refused.Text)
+		}
+		s.emit("full", room)
 		return nil
 	}
 	return err
@@ -208,54 +220,37 @@ func (s *socket) leave() {
 	}
 	s.member.Leave()
 	s.member, s.view = nil, nil
-	s.session.door.setRoomless(s, true)
 }
 
 // relay sends an event to the others in the room.
 func (s *socket) relay(e event) error {
 	data := wrap(e)
-	text := strings.TrimSpace(string(data[:min(len(data), 2*len(sayMedia))]))
-	if text == sayMedia {
+	if says(data, sayMedia) {
 		s.granted.Store(true)
 	}
 	s.joining.Lock()
-	member, v := s.member, s.view
+	member, v, named := s.member, s.view, s.named
 	s.joining.Unlock()
-	if member == nil && (text == sayMedia || text == sayBye) {
+	switch {
+	case member == nil && isCodelabs(e):
 		return nil // the first is told when the page joins, the second has no one to hear it
-	}
-	if member == nil || !v.explicit {
-		s.gather()
-		s.joining.Lock()
-		member, v = s.member, s.view
-		s.joining.Unlock()
-	}
-	if member == nil || !v.sending(data) {
+	case member == nil && named:
+		s.shush()
+		return nil
+	case member == nil || !v.explicit:
+		return s.speak(data)
+	case !v.sending(data):
 		return nil
 	}
 	return member.Send("", data)
 }
 
-// gather brings those who are in no room into the default one: pages that know
-// of no rooms expect to hear each other.
-func (s *socket) gather() {
-	waiting := s.session.door.listRoomless()
-	slices.SortFunc(waiting, func(a, b *socket) int {
-		switch s { // who speaks comes first
-		case a:
-			return -1
-		case b:
-			return 1
-		}
-		return strings.Compare(a.id, b.id)
-	})
-	for _, other := range waiting {
-		other.joining.Lock()
-		if other.member == nil {
-			if err := other.enter(signaling.DefaultRoom, false); err != nil {
-				other.session.end(asError(err))
-			}
-		}
-		other.joining.Unlock()
+// shush tells a page once that it is in no room.
+func (s *socket) shush() {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if !s.told {
+		s.log(`this page is in no room, so nobody hears what it says; it enters one with "create or join"`)
 	}
+	s.told = true
 }

@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"bytes"
 	"sync"
 
 	"rtcdev/devserver/signaling"
@@ -125,12 +124,11 @@ func (v *view) signal(from string, data []byte) bool {
 	if !v.explicit || p == nil {
 		return v.send(text)
 	}
-	said := string(bytes.TrimSpace(data[:min(len(data), 2*len(sayMedia))]))
-	p.bye = said == sayBye
+	p.bye = says(data, sayBye)
 	switch {
 	case p.bye:
 		p.holding, p.held, p.size = false, nil, 0
-	case said == sayMedia:
+	case says(data, sayMedia):
 		p.media = true
 	}
 	if p.media && !p.holding && !v.socket.granted.Load() && isOffer(data) {
@@ -174,6 +172,13 @@ func (v *view) sending(data []byte) bool {
 	}
 	v.offered = v.offered || isOffer(data)
 	return false
+}
+
+// places is how many are in the room.
+func (v *view) places() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.peers) + 1
 }
 
 func (v *view) send(packet []byte) bool { return v.socket.session.send(packet) }

@@ -116,14 +116,18 @@ func (s *session) changeTo(line *signaling.Line) bool {
 		s.mu.Unlock()
 		return false
 	}
+	fits := true
 	for _, p := range s.queue {
-		line.Send(p)
+		fits = fits && line.Send(p)
 	}
 	visit := s.visit
 	s.queue, s.queued, s.probe, s.line, s.visit = nil, 0, nil, line, nil
 	s.nudge()
 	s.mu.Unlock()
 	visit.End(nil)
+	if !fits { // more than a line may have waiting
+		s.end(tooSlow())
+	}
 	return true
 }
 
