@@ -72,7 +72,7 @@ type Limits struct {
 	MessageBytes          int           // of one message
 	Messages, Bytes       int           // from one client, per second in the long run
 	Rooms                 int           // in all
-	Connections           int           // with signaling, in all
+	Connections           int           // with signaling, in all, and as many without
 	ConnectionsPerAddress int           // of them, from one address
 	QueueBytes            int           // waiting for one client
 	HeaderBytes           int           // of a request's header; default 32 KiB

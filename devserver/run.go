@@ -127,6 +127,7 @@ func newServer(cfg *Config, handler http.Handler) *http.Server {
 		WriteTimeout:      patience,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    cmp.Or(cfg.Limits.HeaderBytes, 32<<10),
+		ConnState:         newCrowd(cfg.Limits).change,
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return signaling.Arrival(ctx, time.Now())
 		},

@@ -7,6 +7,11 @@ import (
 
 // Bus carries what happens in a room to every node that has somebody in it. A node
 // is one [Hub]; it does not know whether there are others.
+//
+// A join that is refused because the room is full is taken back by a leave at once; a
+// node that opens the room between the two sees that peer for as long. A bus over
+// a network has to tell of the leaves of a node that is gone, and a hub waits for
+// the bus where it opens a room and joins.
 type Bus interface {
 	// Open opens a room's channel for a node. deliver hears every event that any
 	// node publishes there from now on, and before those the joins that hold, in
