@@ -45,7 +45,7 @@ type stream struct {
 // stream serves one event stream until either side ends it.
 func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // HEAD would make a peer that hears nothing
-		w.Header().Set("Allow", "GET")
+		w.Header().Set("Allow", "GET, POST")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
@@ -177,7 +177,7 @@ func (st *stream) end(e *Error) {
 	if e != nil {
 		st.visit.hub.report(st.visit.addr, "", e)
 		st.reason.Store(e)
-		words = errorMessage(e)
+		words = appendFrame(nil, lastFrame, errorMessage(e))
 	}
 	if slow {
 		words = nil

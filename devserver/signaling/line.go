@@ -170,8 +170,12 @@ func (l *Line) Close(e *Error) {
 		l.hub.report(l.addr, "", e)
 		l.reason.Store(e)
 		code, reason = closeCode(e.Code), string(e.Code)
-		if words = l.client.LastWords(e); e.Code == TooSlow {
-			words, patience = nil, lingering
+		last := l.client.LastWords(e)
+		switch {
+		case e.Code == TooSlow:
+			patience = lingering
+		case last != nil:
+			words = appendFrame(nil, textFrame, last)
 		}
 	}
 	l.cutAt.Store(time.Now().Add(patience).UnixNano())

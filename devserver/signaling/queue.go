@@ -65,7 +65,7 @@ type queue struct {
 	confirmed  uint64 // number of the last one that the client is known to have
 	waiting    int    // messages put since the last write began
 	asked      int    // pings that have not been answered
-	backlog    int    // bytes of mem[sent:] that were there when the sink came
+	backlog    int    // bytes of mem[sent:] that are to be written once more; not above keep
 	due        bool   // something is kept that no ping asks about yet
 	unasked    int    // bytes of it
 	writers    int    // calls of sink.write, which read mem
@@ -89,12 +89,12 @@ func (q *queue) put(parts ...[]byte) bool {
 	if q.finished || q.lost {
 		return true
 	}
-	room := q.maxBytes
+	room := q.maxBytes + q.backlog
 	if q.out == nil { // nobody may ever come for it
-		room = min(room, q.keep)
+		room = min(q.maxBytes, q.keep)
 	}
 	pending := len(q.mem) - q.sent
-	if pending > 0 && (q.waiting >= q.maxMessages || pending-q.backlog+size > room) {
+	if pending > 0 && (q.waiting >= q.maxMessages || pending+size > room) {
 		q.lost = true
 		return false
 	}
@@ -225,10 +225,10 @@ func (q *queue) flush(out sink) {
 			return // flushing stays: nothing more goes to a sink that has failed
 		}
 		q.inFlight = 0
-		q.backlog = max(0, q.backlog-len(frames))
 		if prefaced {
 			q.preface = nil
 		} else {
+			q.backlog = 0
 			q.sent += len(frames)
 			q.forget()
 		}
@@ -347,7 +347,7 @@ func (q *queue) attach(out sink, preface []byte, seen uint64) bool {
 	}
 	q.dropControl()
 	q.sent, q.waiting, q.unasked, q.asked = q.head, 0, 0, 0
-	q.backlog = len(q.mem) - q.sent
+	q.backlog = min(len(q.mem)-q.sent, q.keep)
 	q.out, q.preface, q.flushing, q.inFlight = out, preface, false, 0
 	q.due = q.keep > 0 // whether the preface arrives
 	q.start()
@@ -381,8 +381,9 @@ func (q *queue) detach(out sink) bool {
 	return true
 }
 
-// finish has words, if there are any, and a close frame (RFC 6455 §5.5.1) follow what
-// waits for out; the first call counts. With drop, what waits is not worth waiting for.
+// finish has the frames of the last words, which have no number, and a close frame
+// (RFC 6455 §5.5.1) follow what waits for out; the first call counts. With drop, what
+// waits is not worth waiting for.
 func (q *queue) finish(out sink, words []byte, code int, reason string, drop bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -392,9 +393,8 @@ func (q *queue) finish(out sink, words []byte, code int, reason string, drop boo
 	if drop {
 		q.mem = q.mem[:q.sent+q.inFlight]
 	}
-	if words != nil {
-		q.append(textFrame, len(words), [][]byte{words})
-	}
+	q.makeRoom(len(words))
+	q.mem = append(q.mem, words...)
 	body := binary.BigEndian.AppendUint16(nil, uint16(code))
 	q.append(closeFrame, len(body)+len(reason), [][]byte{body, []byte(reason)})
 	q.finished = true

@@ -288,7 +288,7 @@ func run(t *testing.T, ops []byte) {
 		t.Errorf("the queue holds on to %d bytes for a peer that has all", cap(q.mem))
 	}
 	m.message(1)
-	q.finish(m.on, []byte(lastWords), 4002, "why", false)
+	q.finish(m.on, appendFrame(nil, textFrame, []byte(lastWords)), 4002, "why", false)
 	synctest.Wait()
 	if m.seen != m.put || !m.closed || string(m.last) != "\x0f\xa2why" || m.on.flushes != 1 {
 		t.Errorf("at the end: %d of %d messages, closed: %v with %q, flushed %d times", m.seen, m.put, m.closed, m.last, m.on.flushes)
