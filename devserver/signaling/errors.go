@@ -58,7 +58,6 @@ const (
 	closeNormal        = 1000
 	closeGoingAway     = 1001
 	closeProtocolError = 1002
-	closeNoStatus      = 1005 // in no frame: the client gave no code
 	closeAbnormal      = 1006 // in no frame: the line broke
 	closeTooBig        = 1009
 )

@@ -63,7 +63,6 @@ func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
 func (h *Hub) open(door, room string, c *carrier) (*session, error) {
-	h.yield(c.visit)
 	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), unproven: true}
 	s.accept("", newToken())
 	s.carrier.Store(c)
@@ -76,6 +75,7 @@ func (h *Hub) open(door, room string, c *carrier) (*session, error) {
 		return nil, err
 	}
 	s.member = m
+	h.yield(c.visit)
 	return s, nil
 }
 
