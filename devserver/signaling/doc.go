@@ -119,11 +119,12 @@
 // K is the number of this message among all of the peer's since its welcome, from
 // 1. One that the server has already got is answered like the first time, and
 // forgotten; the answer to one with a gap before it is 409. So a page sends one
-// at a time, and again if it does not know what became of it. With &seen=N it tells
-// what it has got. The answer is 204, or the error object with 400 (bad-message),
-// 409 (a gap), 410 (cannot-resume: the peer is gone), 413 (too-large), 429
-// (rate-limited) or 503 (shutting-down). A peer of this door has to send
-// something at least every 25 seconds; a ping will do.
+// at a time, and again if it does not know what became of it. Only a leave is taken
+// with any number, from peers of either door and of those who are gone: nothing before
+// it matters any more. With &seen=N a page tells what it has got. The answer is 204, or
+// the error object with 400 (bad-message), 409 (a gap), 410 (cannot-resume: the peer is
+// gone), 413 (too-large), 429 (rate-limited) or 503 (shutting-down). A peer of this
+// door has to send something at least every 25 seconds; a ping will do.
 //
 // # Limits
 //

@@ -230,6 +230,10 @@ func (h *Hub) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s == nil {
+		if text, err := readUpTo(nil, r.Body, 64); err == nil && leaves(text) { // it has left
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		refuseRequest(w, http.StatusGone, cannotResume("it is not known, or its time is over"))
 		return
 	}
@@ -283,6 +287,12 @@ const mostPosts = 8
 // errGap refuses a message that came before another one.
 var errGap = errors.New("a message is missing before this one")
 
+// leaves tells whether the peer says with this message that it leaves.
+func leaves(text []byte) bool {
+	e, err := readEnvelope(text)
+	return err == nil && e.kind == typeLeave
+}
+
 // post takes the message with this number, which it takes once only.
 func (s *session) post(token string, number uint64, text []byte) error {
 	if err := s.visit.Load().Take(len(text)); err != nil {
@@ -290,6 +300,9 @@ func (s *session) post(token string, number uint64, text []byte) error {
 	}
 	if !utf8.Valid(text) {
 		return refuse(BadMessage, "the message is not valid UTF-8")
+	}
+	if leaves(text) { // what it said before may never come
+		return errLeft
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -168,6 +168,54 @@ func TestPostNumbers(t *testing.T) {
 	witness.wantUndisturbed()
 }
 
+// A page that goes away says so with whatever number: what it had said before may
+// still be on its way, or lost with the line.
+func TestPostLeave(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	const leave = `{"type":"leave"}`
+	const last = uint64(1<<53 - 1) // what JavaScript can count to
+	for name, begin := range map[string]func(room string) (l *listener, id string){
+		"after a gap": func(room string) (*listener, string) {
+			l := s.listenIn(room)
+			return l, l.id
+		},
+		"while it is on a WebSocket": func(room string) (*listener, string) {
+			c := s.join(room)
+			return &listener{t: t, token: c.token, url: "http://" + s.addr + "/send"}, c.id
+		},
+		"with the token before": func(room string) (*listener, string) {
+			l := s.listenIn(room)
+			l.wantUndisturbed()
+			s.resume(&client{id: l.id, token: l.token}, 1, 1)
+			return l, l.id
+		},
+		"while it is away": func(room string) (*listener, string) {
+			l := s.listenIn(room)
+			l.wantUndisturbed()
+			s.hangUp(l)
+			return l, l.id
+		},
+	} {
+		room := aRoom()
+		witness := s.join(room)
+		l, id := begin(room)
+		witness.want(serverMessage{Type: "peer-joined", Peer: id})
+		if status, code := l.post(last, leave); status != http.StatusNoContent {
+			t.Errorf("%s: %d %s", name, status, code)
+		}
+		witness.want(serverMessage{Type: "peer-left", Peer: id})
+		// It may say so twice, when it does not know what became of the first.
+		if status, code := l.post(last, leave); status != http.StatusNoContent {
+			t.Errorf("%s, again: %d %s", name, status, code)
+		}
+		if status, code := l.post(last, hello); status != http.StatusGone || code != "cannot-resume" {
+			t.Errorf("%s, then anything else: %d %s", name, status, code)
+		}
+		witness.wantUndisturbed()
+	}
+}
+
 // A fault of the peer is told in the answer and on the stream, which ends, and so does
 // the peer.
 func TestPostFaults(t *testing.T) {
