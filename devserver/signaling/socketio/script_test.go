@@ -85,7 +85,7 @@ func TestServeScript(t *testing.T) {
 	if same := do("GET", "If-None-Match", get.Header.Get("ETag")); same.StatusCode != 304 {
 		t.Errorf("If-None-Match: %v", same)
 	}
-	if len(clientScript) > 12<<10 {
+	if len(clientScript) > 13<<10 {
 		t.Errorf("the script has %d bytes", len(clientScript))
 	}
 }

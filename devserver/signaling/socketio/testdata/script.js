@@ -2,6 +2,7 @@
 // URL. Prints "waiting" when the server is to stop and another to start at its address.
 'use strict';
 const assert = require('assert');
+const http = require('http');
 const { openWindow } = require('./browser.js');
 const [wsPath, url] = process.argv.slice(2);
 const WebSocket = require(wsPath);
@@ -58,6 +59,103 @@ const cases = {
     a.unload();
   },
 
+  async 'binary data is refused where it is emitted'() {
+    const a = open();
+    const socket = a.io();
+    for (const bytes of [new Uint8Array([1, 2]), new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Blob(['x']), Buffer.from('x')]) {
+      assert.throws(() => socket.emit('x', { deep: [bytes] }), /"x".*binary/);
+    }
+    assert.throws(() => socket.emit('x', 1n));
+    socket.emit('create or join', 'binary');
+    await once(socket, 'created');
+    await roundTrip(socket);
+    assert.deepStrictEqual(Object.keys(socket._acks), []);
+    a.unload();
+  },
+
+  async 'onAny, listeners, acknowledgements with a time limit'() {
+    const a = open();
+    const socket = a.io();
+    const heard = [];
+    const hear = (...args) => heard.push(args);
+    const fn = () => {};
+    socket.onAny(hear).on('created', fn);
+    assert.deepStrictEqual([socket.hasListeners('created'), socket.hasListeners('joined'), socket.listeners('joined').length], [true, false, 0]);
+    assert.ok(socket.listeners('created')[0] === fn);
+    socket.volatile.emit('create or join', 'any');
+    assert.strictEqual(await socket.emitWithAck('ipaddr'), undefined);
+    assert.deepStrictEqual(heard.map((e) => e[0]).filter((e) => e !== 'log'), ['created', 'ipaddr']);
+    assert.deepStrictEqual(heard.find((e) => e[0] === 'created'), ['created', 'any', socket.id]);
+    assert.strictEqual(await socket.timeout(20000).emitWithAck('ipaddr'), undefined);
+    assert.deepStrictEqual(await new Promise((resolve) => socket.timeout(20000).emit('ipaddr', (...args) => resolve(args))), [null]);
+    socket._line.send = () => {}; // nothing arrives any more
+    await assert.rejects(socket.timeout(10).emitWithAck('ipaddr'), /timed out/);
+    const [error] = await new Promise((resolve) => socket.timeout(10).emit('ipaddr', (...args) => resolve(args)));
+    assert.match(error.message, /timed out/);
+    const lost = assert.rejects(socket.emitWithAck('ipaddr'), /disconnected/);
+    a.cut();
+    await lost;
+    await once(socket, 'created'); // entered again
+    assert.strictEqual(await socket.emitWithAck('ipaddr'), undefined);
+    a.unload();
+  },
+
+  async 'a page that knows of rooms says so, also when it comes back'() {
+    const [a, b, c] = [open(), open(), open()];
+    const [socket, codelab, chat] = [a.io(), b.io(), c.io()];
+    const heard = [];
+    for (const s of [socket, codelab]) s.on('hello', () => heard.push('hello'));
+    codelab.on('created', () => {}).on('joined', () => {});
+    await Promise.all([once(socket, 'connect'), once(codelab, 'connect')]);
+    socket.emit('create or join', 'known').emit('bye');
+    await roundTrip(socket);
+    a.cut();
+    await once(socket, 'connect');
+    chat.emit('hello');
+    await roundTrip(chat);
+    const line = once(codelab, 'log');
+    codelab.emit('hello');
+    assert.match((await line)[0].join(' '), /nobody hears/);
+    await roundTrip(socket);
+    await roundTrip(codelab);
+    assert.deepStrictEqual(heard, []);
+    for (const w of [a, b, c]) w.unload();
+  },
+
+  async 'a refused page hears why'() {
+    const refusing = http.createServer((request, response) => {
+      response.writeHead(status, { 'Content-Type': 'text/plain' });
+      response.end(text);
+    });
+    await new Promise((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+    const there = 'http://127.0.0.1:' + refusing.address().port;
+    let [status, text] = [403, 'Pages of this origin may not use this server.\n'];
+    const until = async (socket, pattern) => {
+      for (let error; !pattern.test(error && error.message); ) {
+        [error] = await once(socket, 'connect_error');
+        assert.match(JSON.stringify(error), /^\{"message":"[^"]+"/);
+      }
+    };
+    for (const ways of [['events'], ['refused', 'events']]) {
+      const a = openWindow(there, WebSocket, ways);
+      const socket = a.io();
+      await until(socket, /^the server refused this page: Pages of this origin may not use this server\.$/);
+      [status, text] = [503, '{"type":"error","code":"overloaded","message":"too many"}'];
+      await until(socket, /^the server refused this page: too many$/);
+      [status, text] = [403, 'Pages of this origin may not use this server.\n'];
+      socket.disconnect();
+      a.unload();
+    }
+    refusing.close();
+    refusing.closeAllConnections();
+    const a = openWindow(there, WebSocket, ['events']);
+    await until(a.io(), /could not be reached/);
+    a.unload();
+    const b = openWindow('http://elsewhere.example', WebSocket, ['events']);
+    await until(b.io(there), /could not be reached.*--allow-origin http:\/\/elsewhere\.example/);
+    b.unload();
+  },
+
   async 'disconnect says why, and the page can connect again'() {
     const a = open();
     const socket = a.io({ autoConnect: false });
@@ -91,8 +189,10 @@ const cases = {
     socket.emit('create or join', 'break');
     await once(socket, 'created');
     socket.emit('message', 'got user media');
+    await roundTrip(socket);
     other.emit('create or join', 'break');
     await once(other, 'joined');
+    await roundTrip(other); // with what was said before it came
     const [heard, itself] = [[], []];
     other.on('message', (m) => heard.push(m)).on('bye', () => heard.push('(left)'));
     socket.on('message', (m) => itself.push(m)).on('joined', () => itself.push('(joined)'));
