@@ -12,9 +12,10 @@
 // and namespaces but the default one (a connect error, as from the original).
 //
 // /socket.io/socket.io.js is our own client, client.js: an io() for pages that
-// expect one there. It falls back to server-sent events and POST
+// expect one there; socket.io.esm.min.js is the same as an ES module. Pages of every
+// origin may load it, but only those that the hub allows may connect. It falls back to server-sent events and POST
 // (/socket.io/events, /socket.io/send) where a WebSocket is refused, and after a
-// break brings its page back into the room it was in.
+// break brings its page back into the room it was in. Binary data it refuses with an Error.
 //
 // # The events of the codelab
 //

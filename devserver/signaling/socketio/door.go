@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -45,7 +44,8 @@ type Config struct {
 }
 
 // Door is the http.Handler for socket.io clients. Make one with [New], mount it at
-// [Path] (and without its last slash, as some clients ask), and end it with [Door.Shutdown] after the hub's Shutdown has begun.
+// [Path] (and without its last slash, as some clients ask), or where [Door.Wants] says
+// so, and end it with [Door.Shutdown] after the hub's Shutdown has begun.
 type Door struct {
 	hub     *signaling.Hub
 	cfg     Config
@@ -91,7 +91,13 @@ func New(hub *signaling.Hub, cfg Config) *Door {
 }
 
 // ServeHTTP answers everything below [Path].
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if name, _ := rest(r); isScript(name) {
+		d.serveScript(w, r, name)
+		return
+	}
+	d.handler.ServeHTTP(w, r)
+}
 
 // Shutdown ends every session, tells the clients that the server is stopping, and
 // waits until nothing of them is left or ctx ends.
@@ -118,11 +124,7 @@ func (d *Door) Shutdown(ctx context.Context) error {
 
 func (d *Door) route(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(Path, "/")), "/")
-	if path == "socket.io.js" || path == "socket.io.min.js" {
-		d.serveScript(w, r)
-		return
-	}
+	path, _ := rest(r)
 	w.Header().Set("Cache-Control", "no-store")
 	get, post := r.Method == http.MethodGet, r.Method == http.MethodPost
 	switch {
@@ -135,18 +137,8 @@ func (d *Door) route(w http.ResponseWriter, r *http.Request) {
 	case path == "events" || path == "send":
 		http.Error(w, "This address is for the script "+Path+"socket.io.js.", http.StatusMethodNotAllowed)
 	default:
-		http.NotFound(w, r)
+		http.Error(w, "Nothing here: the files below "+Path+" are socket.io.js, socket.io.min.js and, as an ES module, socket.io.esm.min.js.", http.StatusNotFound)
 	}
-}
-
-// serveScript serves our own client under the names of the original.
-func (d *Door) serveScript(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/javascript; charset=utf-8")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", d.etag)
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // a script is for any page; the door is not
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(clientScript))
 }
 
 // serveEngine answers what Engine.IO clients ask for.
