@@ -18,12 +18,15 @@
 //	GET /peerjs/peerjs?key=K&id=ID&token=T
 //	GET /peerjs/K/peers
 //
-// Both work. Peers with different keys do not see each other. An id is letters and
+// and with any other path, such as "/myapp", the same below that; there the HTTP
+// addresses are known for ours only with the default key.
+//
+// All work. Peers with different keys do not see each other. An id is letters and
 // digits, with a single "-", "_" or space here and there between them, and has at most
 // 128 of these; this is the client's own rule, but for the length. A key has 1 to 64
 // characters and no control characters. A token is the secret of whoever holds the id;
 // it is kept as its hash. The answer to …/id is text, to …/peers a JSON array of ids,
-// or 401 unless [Config] allows it. GET of /peerjs itself says who answers here.
+// or 401 with the remedy unless [Config] allows it. GET of /peerjs itself says who answers here.
 //
 // # Messages
 //

@@ -24,7 +24,9 @@ type Config struct {
 	// WaitingMessages and WaitingBytes bound what waits so, in all; default 8192
 	// and 8 MiB. One sender may use an eighth of it.
 	WaitingMessages, WaitingBytes int
-	// Discovery lets everyone list the ids of a key.
+	// Discovery lets everyone list the ids of a key. Without it, the client's
+	// listAllPeers fails as with a PeerServer, which ends its page's connection: the
+	// client does so after any answer but a list.
 	Discovery bool
 }
 
@@ -36,7 +38,8 @@ const (
 	waitingBytesForOne = 512 << 10
 )
 
-// Door is the http.Handler for /peerjs and everything below it. Make one with [New].
+// Door is the http.Handler for /peerjs, everything below it, and whatever else it
+// [Door.Wants]. Make one with [New].
 // It needs no closing: its clients are lines of the hub, and end with it.
 type Door struct {
 	hub   *signaling.Hub
@@ -73,20 +76,45 @@ func setDefault[T int | time.Duration](field *T, value T) {
 // defaultKey is the client's.
 const defaultKey = "peerjs"
 
-// ServeHTTP answers the addresses of the package comment.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	upgrade := strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
-	switch rest := below(r.URL.Path); {
-	case upgrade && (rest == "" || rest == "peerjs"):
-		d.connect(w, r)
-	default:
-		d.plain.ServeHTTP(w, r)
+// Wants reports whether a request is for the door without a doubt, wherever its page
+// has put it: a WebSocket of a PeerJS client, or its question for an id or the peers.
+// Others below /peerjs may be for files of somebody who has a folder of that name.
+func (d *Door) Wants(r *http.Request) bool {
+	if isUpgrade(r) {
+		query := r.URL.Query()
+		return isSocket(r.URL.Path) && query.Has("key") && query.Has("id") && query.Has("token")
 	}
+	_, what := question(r.URL.Path)
+	return what != ""
 }
 
-// below is the path after /peerjs, without slashes around it.
-func below(path string) string {
-	return strings.Trim(strings.TrimPrefix(path, "/peerjs"), "/")
+// ServeHTTP answers the addresses of the package comment.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isUpgrade(r) && isSocket(r.URL.Path) {
+		d.connect(w, r)
+		return
+	}
+	d.plain.ServeHTTP(w, r)
+}
+
+func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
+
+// isSocket tells where a client opens its WebSocket: at "peerjs" below its path.
+func isSocket(path string) bool { return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/peerjs") }
+
+// question takes the path of …/KEY/id or …/KEY/peers apart; what is empty for any
+// other. Below another path than /peerjs only the default key is known for one.
+func question(path string) (key, what string) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	n := len(parts)
+	if n < 2 || parts[n-1] != "id" && parts[n-1] != "peers" {
+		return "", ""
+	}
+	key = parts[n-2]
+	if key != defaultKey && (n != 3 || parts[0] != "peerjs") {
+		return "", ""
+	}
+	return key, parts[n-1]
 }
 
 // answer is for what is not a WebSocket.
@@ -98,23 +126,22 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	key, what, found := strings.Cut(below(r.URL.Path), "/")
-	if !found { // path "/": the key is part of our own path
-		key, what = defaultKey, key
-	}
-	switch what {
-	case "":
-		writeJSON(w, map[string]string{"name": "rtcdev", "description": "A server for pages that use PeerJS."})
+	switch key, what := question(r.URL.Path); what {
 	case "id":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprint(w, strings.ToLower(rand.Text())) // 130 random bits: nobody has it
 	case "peers":
 		if !d.cfg.Discovery {
-			http.Error(w, "This server does not list its peers.", http.StatusUnauthorized)
+			// A PeerServer's status, from which the client makes its helpful error.
+			http.Error(w, "This server does not list its peers. It does with: rtcdev serve --discovery", http.StatusUnauthorized)
 			return
 		}
 		writeJSON(w, d.board.ids(key))
 	default:
+		if strings.Trim(r.URL.Path, "/") == "peerjs" {
+			writeJSON(w, map[string]string{"name": "rtcdev", "description": "A server for pages that use PeerJS."})
+			return
+		}
 		http.Error(w, "Nothing here: PeerJS asks for …/id, …/peers, or a WebSocket.", http.StatusNotFound)
 	}
 }
