@@ -56,7 +56,7 @@ func TestManyFragmentsAreNoFlood(t *testing.T) {
 		all = append(all, frame(opMore, hello[i:i+1])...)
 	}
 	all = append(all, frame(fin|opMore, "")...)
-	for range 20 {
+	for range 40 {
 		c.bytes(all)
 		witness.want(serverMessage{Type: "signal", From: c.id, Data: []byte(`"hello"`)})
 	}
