@@ -45,6 +45,8 @@ type Config struct {
 	// AllowOrigins are the origins, such as "https://example.com", whose pages may
 	// use the signaling beside the server's own; "*" lets every page in.
 	AllowOrigins []string
+	// Discovery lets every PeerJS page list the ids of those that are connected.
+	Discovery bool
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
 	RoomSize int
 	// Limits bound what one client, and all of them, can use up.

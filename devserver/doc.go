@@ -9,8 +9,8 @@
 //	/_rtcdev/signal        the WebSocket door (package signaling)
 //	/_rtcdev/signal/events its event streams, and
 //	/_rtcdev/signal/send   the messages of their peers
-//	/socket.io/ /peerjs    the doors of packages socketio and peerjs; with
-//	                       Config.Proxy, the app server's
+//	/socket.io/ …/peerjs   the doors of packages socketio and peerjs, for requests that
+//	                       only their clients make; not with Config.Proxy
 //	/_rtcdev/metrics       what the doors hold and have seen, for Prometheus
 //	/_rtcdev/health        is it up, and how many peers are there
 //	/_rtcdev/ca.pem ca.crt the local authority's root, as PEM and DER

@@ -50,15 +50,28 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/_rtcdev/", secure(own))
-	mux.Handle("/", pages)
 	if cfg.Proxy == "" { // an app server may have such addresses of its own
-		mux.Handle("/socket.io/", secure(sockets))
-		mux.Handle("/socket.io", secure(sockets))
-		peers := secure(peerjs.New(hub, peerjs.Config{Peers: cfg.Limits.Connections}))
-		mux.Handle("/peerjs/", peers)
-		mux.Handle("/peerjs", peers)
+		peers := peerjs.New(hub, peerjs.Config{Peers: cfg.Limits.Connections, Discovery: cfg.Discovery})
+		pages = otherDoors(sockets, peers, pages)
 	}
+	mux.Handle("/", pages)
 	return guard.guard(mux)
+}
+
+// otherDoors lets clients made for other servers in, and leaves all else to the pages: a
+// folder may well have one of its own called peerjs.
+func otherDoors(sockets *socketio.Door, peers *peerjs.Door, pages http.Handler) http.Handler {
+	toSockets, toPeers := secure(sockets), secure(peers)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case sockets.Wants(r):
+			toSockets.ServeHTTP(w, r)
+		case peers.Wants(r):
+			toPeers.ServeHTTP(w, r)
+		default:
+			pages.ServeHTTP(w, r)
+		}
+	})
 }
 
 // noPages answers in place of pages where there are none to serve.

@@ -38,6 +38,7 @@ type serveOptions struct {
 
 	signalOnly   bool
 	allowOrigins []string
+	discovery    bool
 	limits       []string // NAME=VALUE
 }
 
@@ -95,6 +96,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
 	f.BoolVar(&o.signalOnly, "signal-only", false, "serve no pages, for those who have a web server of their own")
 	f.StringSliceVar(&o.allowOrigins, "allow-origin", nil, "let pages of this `origin`, such as https://example.com, use the signaling; * for all")
+	f.BoolVar(&o.discovery, "discovery", false, "let PeerJS pages list who is there (listAllPeers)")
 	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
@@ -120,6 +122,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 
 		SignalOnly:   o.signalOnly,
 		AllowOrigins: o.allowOrigins,
+		Discovery:    o.discovery,
 	}
 	if cfg.Limits, err = readLimits(o.limits); err != nil {
 		return err
