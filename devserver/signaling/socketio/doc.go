@@ -69,8 +69,9 @@
 // in the room "lobby", without any of the codelab's events. This is the rule:
 //
 //   - A page enters the lobby by emitting, before it has ever named a room, something
-//     that is not the codelab's: the four events above, of message only "got user media"
-//     and "bye", are what pages say that are about to name a room, or have left it.
+//     that is not the codelab's. The codelab's are the events above, but of message only
+//     "got user media" and "bye": pages that are about to name a room, or have left it,
+//     say these.
 //     If the lobby is full, the page hears so once: a log that names the remedy, and full.
 //   - What such a page says is also heard by pages that are connected and have emitted
 //     nothing at all, in the order of their coming, as long as there are fewer than
