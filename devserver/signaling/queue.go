@@ -7,16 +7,6 @@ import (
 	"time"
 )
 
-// Frame headers of a server (RFC 6455 §5.2): FIN and the opcode, then the length.
-// A server's frames are not masked.
-const (
-	textFrame  = 0x81
-	closeFrame = 0x88
-	pingFrame  = 0x89
-	pongFrame  = 0x8a
-	maxHeader  = 10
-)
-
 // smallBuffer is what a queue takes from the pool: an offer and what is around it fit.
 // tinyBuffer is enough for a ping, or the news of one peer: thousands of idle
 // connections may be asked for a sign of life at the same time.
@@ -129,35 +119,6 @@ func (q *queue) append(kind byte, size int, parts [][]byte) {
 	for _, p := range parts {
 		q.mem = append(q.mem, p...)
 	}
-}
-
-// appendFrame appends a whole frame to b.
-func appendFrame(b []byte, kind byte, payload []byte) []byte {
-	return append(appendHeader(b, kind, len(payload)), payload...)
-}
-
-func appendHeader(b []byte, kind byte, size int) []byte {
-	switch {
-	case size < 126:
-		return append(b, kind, byte(size))
-	case size < 1<<16:
-		return append(b, kind, 126, byte(size>>8), byte(size))
-	default:
-		return binary.BigEndian.AppendUint64(append(b, kind, 127), uint64(size))
-	}
-}
-
-// nextFrame returns the first frame's opcode and payload, and the rest. The frames are our own,
-// so they are whole.
-func nextFrame(frames []byte) (kind byte, payload, rest []byte) {
-	size, header := int(frames[1]), 2
-	switch size {
-	case 126:
-		size, header = int(binary.BigEndian.Uint16(frames[2:])), 4
-	case 127:
-		size, header = int(binary.BigEndian.Uint64(frames[2:])), 10
-	}
-	return frames[0], frames[header : header+size], frames[header+size:]
 }
 
 // makeRoom has n more bytes fit into mem, and gives back what is done with. It needs

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"rtcdev/certs"
+	"rtcdev/certs/trust"
+	"rtcdev/devserver"
+	"rtcdev/devserver/signaling"
+)
+
+// servePrinter is the first screen of serve and the lines below it.
+type servePrinter struct {
+	*app
+	ctx     context.Context // ends with the server
+	options serveOptions
+	ca      *certs.Authority // nil with a certificate of the person's own
+	created bool
+
+	asked  time.Duration  // spent on the question of trust, not on starting
+	stores []trust.Result // nil until read
+}
+
+// event prints what happens while the server runs.
+func (s *servePrinter) event(e devserver.Event) {
+	if s.json {
+		_ = s.app.event(e) // a closed stdout must not stop the call
+	}
+	switch e := e.(type) {
+	case devserver.Ready:
+		s.ready(e)
+	case devserver.PeerChange:
+		s.peerChange(e)
+	case devserver.Unreached:
+		s.unreached(e)
+	case devserver.Refused:
+		s.refused(e)
+	case devserver.Stopping:
+		s.note("\nStopping; peers are told.\n")
+	}
+}
+
+func (s *servePrinter) peerChange(e devserver.PeerChange) {
+	verb := "joined"
+	if e.Event != "peer-joined" {
+		verb = "left"
+	}
+	from, _, err := net.SplitHostPort(e.Addr)
+	if err != nil {
+		from = e.Addr
+	}
+	if e.Door == "peerjs" { // has ids and no rooms
+		verb += " by PeerJS,"
+		s.note("%s  %.20s %s from %s (%d are there)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, from, e.Peers)
+		return
+	}
+	s.note("%s  %.6s… %s room %q from %s (%d of %d)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, e.Room, from, e.Peers, e.RoomSize)
+}
+
+// refused says who was turned away and what would let them in.
+func (s *servePrinter) refused(e devserver.Refused) {
+	from, _, err := net.SplitHostPort(e.Addr)
+	if err != nil {
+		from = e.Addr
+	}
+	s.note("%s  refused %s: %s\n", e.Time.Local().Format("15:04:05"), from, e.Message)
+	switch signaling.Code(e.Code) {
+	case signaling.ForeignOrigin:
+		if cfg := (devserver.Config{SignalOnly: true, AllowOrigins: []string{e.Origin}}); cfg.Validate() == nil { // a stranger chose it
+			s.note("          To let them in: rtcdev serve --allow-origin %s\n", quoted(e.Origin))
+		}
+	case signaling.RoomFull:
+		s.note("          For larger rooms: rtcdev serve --room-size %d\n", s.options.roomSize+1)
+	case signaling.Overloaded:
+		s.note("          For more: rtcdev serve --limit connections=… --limit connections-per-address=…\n")
+	case signaling.TooManyRooms:
+		s.note("          For more: rtcdev serve --limit rooms=…\n")
+	case signaling.RateLimited:
+		s.note("          For more: rtcdev serve --limit messages=… --limit bytes=…\n")
+	case signaling.TooLarge:
+		s.note("          For larger ones: rtcdev serve --limit message-bytes=…\n")
+	}
+}
+
+// ready prints the first screen. It looks at the trust stores, which runs other
+// programs, after everything a person can use at once.
+func (s *servePrinter) ready(r devserver.Ready) {
+	took := time.Since(s.started) - s.asked
+	switch {
+	case s.json:
+	case s.quiet && r.SignalOnly:
+		fmt.Fprintln(s.out, r.Signal)
+	case s.quiet:
+		fmt.Fprintln(s.out, r.Room)
+	default:
+		s.screen(r, took)
+	}
+	if s.options.open {
+		openBrowser(r.Room, func(err error) {
+			s.logger().Debug("opening a browser", "error", err)
+			s.note("  No browser could be opened from here. Open the room link yourself.\n")
+		})
+	}
+	if !s.quiet || s.json {
+		s.trustLine()
+	}
+	if !s.quiet && !s.json {
+		s.line("Stop", "Ctrl-C")
+		fmt.Fprintln(s.out)
+	}
+}
+
+func (s *servePrinter) line(label, format string, args ...any) {
+	fmt.Fprintf(s.out, "  %-8s %s\n", label, fmt.Sprintf(format, args...))
+}
+
+func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
+	fmt.Fprintf(s.out, "%s  ready in %d ms\n\n", s.strong.Sprint("rtcdev "+r.Version), took.Milliseconds())
+	if r.Taken != nil {
+		fmt.Fprintf(s.out, "  %s, so this is port %d.\n\n", capital(r.Taken.Error()), r.Port)
+	}
+	if r.SignalOnly {
+		s.doors(r)
+	} else {
+		s.line("Room", "%s", s.strong.Sprint(r.Room))
+		s.line("", "Open it twice, in two tabs or windows: that is the call.")
+		s.line("Pages", "%s", r.URL)
+		for _, u := range r.URLs[1:] {
+			s.line("Network", "%s", u+strings.TrimPrefix(r.Room, r.URL))
+		}
+	}
+	if s.options.host != "" {
+		s.line("", "Everyone on your network who has the link can open these pages and join")
+		s.line("", "a room. A device warns until it trusts your authority: see rtcdev certs export")
+	}
+	if !r.SignalOnly {
+		s.line("From", "%s", s.source(r))
+	}
+	if r.BuiltIn {
+		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
+	}
+	if s.created {
+		s.line("Made", "a local authority, which signs the certificates of this server")
+	}
+}
+
+// doors says where pages that are served elsewhere find the signaling.
+func (s *servePrinter) doors(r devserver.Ready) {
+	for i, u := range r.URLs {
+		label := "Signal"
+		if i > 0 {
+			label = "Network"
+		}
+		s.line(label, "%s", s.strong.Sprint("wss"+strings.TrimPrefix(u, "https")+"_rtcdev/signal"))
+	}
+	s.line("", "socket.io and PeerJS clients connect to %s", r.URL)
+	if len(s.options.allowOrigins) == 0 {
+		s.line("Pages", "%s", s.bad.Sprint("no other server's pages may connect"))
+		s.line("", "Let yours in: rtcdev serve --signal-only --allow-origin https://your.page")
+		return
+	}
+	s.line("Pages", "of %s may connect", strings.Join(s.options.allowOrigins, " "))
+}
+
+// source is where the pages come from.
+func (s *servePrinter) source(r devserver.Ready) string {
+	if r.Proxy != "" {
+		return r.Proxy
+	}
+	return s.folder()
+}
+
+// folder is the one that is served, as it can be found from anywhere.
+func (s *servePrinter) folder() string {
+	dir, err := filepath.Abs(s.options.dir)
+	if err != nil {
+		return s.options.dir
+	}
+	return dir
+}
+
+// trustLine says whether the browsers here accept the certificate and, if not,
+// the exact command.
+func (s *servePrinter) trustLine() {
+	if s.ca == nil {
+		if !s.json {
+			s.line("Trust", "for those who trust the certificate in %s", s.options.certFile)
+		}
+		return
+	}
+	if s.stores == nil {
+		m, err := machine()
+		if err != nil {
+			s.note("Trust could not be checked: %s\n", err)
+			return
+		}
+		s.stores = m.BrowserStatus(s.ctx, s.ca.Root())
+	}
+	if s.ctx.Err() != nil {
+		return // stopped meanwhile: what could not be read says nothing
+	}
+	trusted := trust.Trusted(s.stores)
+	if s.json {
+		_ = s.app.event(trustReport{Event: "trust", Trusted: trusted, Next: trustNext(trusted, s.stores), Stores: storeReports(s.stores)})
+		return
+	}
+	if trusted {
+		s.line("Trust", "%s", s.good.Sprint("browsers on this machine trust it"))
+		return
+	}
+	for _, r := range s.stores {
+		if r.Browser != "" && r.State == trust.StateUnknown {
+			s.line("Trust", "%s: %s", s.bad.Sprint("could not be checked"), r.Reason)
+			s.line("", "See: rtcdev certs status")
+			return
+		}
+	}
+	s.line("Trust", "%s", s.bad.Sprint("browsers on this machine will show a warning page"))
+	s.line("", "In another terminal: %s", trustNext(trusted, s.stores))
+	s.line("", "Then restart the browser.")
+}
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -1,0 +1,76 @@
+package signaling
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+)
+
+// wire is the connection below gorilla's. What gorilla writes by itself after the
+// handshake, a close frame for a frame that RFC 6455 does not allow, goes the way of
+// all others.
+type wire struct {
+	net.Conn
+	line   *Line  // nil until the handshake is over
+	budget bucket // of bytes read: the reader's alone
+}
+
+// overhead is what a message may cost beside its bytes: frame headers, and the
+// control frames that come with it.
+const overhead = 128
+
+// Read bounds what is in frames that are never messages: empty fragments, above all.
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	l := w.line
+	if l == nil || n == 0 {
+		return n, err
+	}
+	now := l.hub.clock.Load()
+	if w.budget.rate == 0 {
+		w.budget = newBucket(2*l.hub.cfg.ByteRate+overhead*l.hub.cfg.MessageRate, now)
+	}
+	if !w.budget.take(n, now) {
+		l.Close(refuse(RateLimited, "more bytes a second than %d in messages can take", l.hub.cfg.ByteRate))
+		return 0, errFlood
+	}
+	return n, err
+}
+
+// errFlood ends the reading of a line whose client sends too much.
+var errFlood = errors.New("too many bytes")
+
+func (w *wire) Write(b []byte) (int, error) {
+	if w.line == nil {
+		return w.Conn.Write(b)
+	}
+	w.line.Close(refuse(ProtocolError, "this frame is not allowed by RFC 6455"))
+	return len(b), nil
+}
+
+// cut ends the connection at once, without a word. TLS would like to say goodbye first
+// (RFC 8446 §6.1), and waits for it.
+func (w *wire) cut() {
+	if secure, ok := w.Conn.(*tls.Conn); ok {
+		secure.NetConn().Close()
+		return
+	}
+	w.Conn.Close()
+}
+
+// wireHijacker has gorilla upgrade a wire.
+type wireHijacker struct {
+	http.ResponseWriter
+	wire *wire
+}
+
+func (h *wireHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.wire = &wire{Conn: conn}
+	return h.wire, buffers, nil
+}
