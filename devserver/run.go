@@ -49,7 +49,10 @@ func Run(ctx context.Context, cfg Config) error {
 	ev = newEvents(cfg.OnEvent)
 	hub := signaling.New(cfg.signaling(func(e signaling.Event) { ev.send(signalingEvent(e)) }))
 	hostname, _ := os.Hostname() // without one, requests for it are refused
-	sockets := socketio.New(hub, socketio.Config{PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9})
+	sockets := socketio.New(hub, socketio.Config{
+		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
+		RoomSize: cfg.RoomSize, MaxPayload: max(256<<10, cfg.Limits.MessageBytes),
+	})
 	srv := newServer(&cfg, routes(&cfg, pages, hub, sockets, newHostGuard(hostname, cfg.AllowHosts)))
 
 	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
