@@ -1,13 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"testing"
 	"time"
 
@@ -261,6 +257,140 @@ func TestThirdPersonDuringAnInterruption(t *testing.T) {
 	}
 }
 
+// chosenDoor lets an address say, with &without=WebSocket, that its page has none.
+const chosenDoor = `
+if (new URLSearchParams(location.search).get("without") === "WebSocket") delete window.WebSocket;`
+
+// goTo leaves the page, and shows the one of url.
+func (p *tab) goTo(url string) {
+	p.t.Helper()
+	do(p, "going to "+url, chromedp.Navigate(url))
+}
+
+// Somebody who goes away while the line is broken, and comes back, is not shut out by
+// the place that the server still keeps.
+func TestNoGhosts(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	network := newNetwork(t, s.ready.Port)
+	first, second := a.openWith(chosenDoor, "about:blank"), a.openWith("", "about:blank")
+	lineIsBroken := func() {
+		network.set(refusing)
+		first.wait(`document.querySelector("#note").textContent.includes("server")`)
+	}
+	for _, without := range []string{"nothing", "WebSocket"} {
+		t.Run("coming back without "+without, func(t *testing.T) {
+			first.t, second.t = t, t
+			query := "?room=back-" + without
+			first.goTo(network.base() + query + "&without=" + without)
+			second.goTo(s.ready.URL + query)
+			second.wantVideo()
+			lineIsBroken()
+			first.goTo("about:blank")
+			network.set(open)
+			first.goTo(network.base() + query + "&without=" + without)
+			begin := time.Now()
+			first.wait(`document.body.dataset.state === "connected"`)
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("back in the call after %v", took)
+			}
+			if first.heard("error") > 0 {
+				t.Errorf("the server said: %s", eval[string](first, `JSON.stringify(heard)`))
+			}
+			second.wantVideo()
+			first.wantVideo()
+		})
+		t.Run("hanging up without "+without, func(t *testing.T) {
+			first.t, second.t = t, t
+			query := "?room=up-" + without
+			first.goTo(network.base() + query + "&without=" + without)
+			second.goTo(s.ready.URL + query)
+			second.wantVideo()
+			lineIsBroken()
+			network.set(open)
+			begin := time.Now()
+			do(first, "hanging up", chromedp.Click("#hangupButton"))
+			second.wait(`heard.some(({ type }) => type === "peer-left")`)
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("the other one is told after %v", took)
+			}
+		})
+	}
+	// What was said before may still be on its way.
+	t.Run("leaving while messages are on their way", func(t *testing.T) {
+		first.t, second.t = t, t
+		second.goTo("about:blank")
+		first.goTo(s.ready.URL + "messages.js?without=WebSocket")
+		eval[bool](first, `(async () => {
+			const { Signaling } = await import("/signaling.js");
+			for (let i = 0; i < 9; i++) {
+				let signaling;
+				await new Promise((done) => signaling = new Signaling("beacon" + i, ({ type }) => type === "welcome" && done(), () => {}));
+				const messages = [0, 1, 20][i % 3];
+				for (let k = 0; k < messages; k++) signaling.send(undefined, { candidate: "x".repeat(300) });
+				signaling.leave();
+			}
+			return true;
+		})()`)
+		begin := time.Now()
+		first.wait(`fetch("/_rtcdev/health").then((answer) => answer.json()).then(({ peers }) => peers === 0)`)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("all are gone after %v", took)
+		}
+	})
+}
+
+// What was found out about WebSockets is believed for some minutes, not for ever, and
+// a server that is full refuses none.
+func TestWebSocketIsTriedAgain(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--limit", "connections=20")
+	p := a.openWith(`
+const refused = new URLSearchParams(location.search).has("refused");
+window.doors = [];
+for (const name of ["WebSocket", "EventSource"]) {
+	window[name] = class extends window[name] {
+		constructor(address) {
+			super(refused && name === "WebSocket" ? "wss://localhost:1/" : address);
+			doors.push(name);
+		}
+	};
+}`, s.ready.URL+"?room=here&refused")
+	isIn := `heard.some(({ type }) => type === "welcome")`
+	refusedAt := func() string { return eval[string](p, `String(sessionStorage.getItem("webSocketRefusedAt"))`) }
+	p.wait(quietLineShown + " && " + isIn)
+	before := refusedAt()
+	p.goTo(s.ready.URL + "?room=here")
+	p.wait(quietLineShown + " && " + isIn)
+	if after := refusedAt(); after != before || before == "null" {
+		t.Errorf("the refusal was at %s; after a page that tried no WebSocket, at %s", before, after)
+	}
+	eval[bool](p, `sessionStorage.setItem("webSocketRefusedAt", Date.now() - 600_001), true`)
+	p.goTo(s.ready.URL + "?room=here")
+	p.wait(isIn)
+	if doors := eval[string](p, `doors.join()`); doors != "WebSocket" {
+		t.Errorf("ten minutes later it tried %s", doors)
+	}
+	eval[bool](p, `sessionStorage.clear(), true`)
+
+	other := a.open(s.ready.URL + "messages.js")
+	p.goTo(s.ready.URL + "messages.js")
+	eval[bool](other, `new Promise((done) => {
+		window.streams = Array.from({ length: 20 }, (_, i) => new EventSource("/_rtcdev/signal/events?room=" + i));
+		let open = 0;
+		for (const stream of streams) stream.onopen = () => ++open === 20 && done(true);
+	})`)
+	p.goTo(s.ready.URL + "?room=here")
+	p.wait(`doors.length > 2`)
+	eval[bool](other, `streams.forEach((stream) => stream.close()), true`)
+	p.wait(isIn)
+	if doors := eval[string](p, `[...new Set(doors)].join()`); doors != "WebSocket" || refusedAt() != "null" {
+		t.Errorf("while the server was full it tried %s, and noted a refusal at %s", doors, refusedAt())
+	}
+}
+
 // The line of text is in the reader's language, also while nobody else is there.
 func TestNoWebSocketInKorean(t *testing.T) {
 	a := newAccount(t)
@@ -295,137 +425,4 @@ func TestCallContinuedElsewhere(t *testing.T) {
 	}
 	eval[bool](other, `new Promise((done) => setTimeout(() => done(socket.readyState === WebSocket.OPEN), 1000))`)
 	p.wantQuietConsole()
-}
-
-// network stands between a browser and the server: a TCP port whose connections
-// can break, freeze and be refused.
-type network struct {
-	listener net.Listener
-	target   string
-
-	mu    sync.Mutex
-	state condition
-	lines map[*frozen]bool
-}
-
-// condition is what becomes of connections.
-type condition int
-
-const (
-	open     condition = iota
-	refusing           // they are reset, old and new
-)
-
-// frozen is one connection, both ways; it can stop carrying bytes.
-type frozen struct {
-	client, server net.Conn
-	stop           chan struct{} // closed: no byte goes through any more
-}
-
-func newNetwork(t *testing.T, port int) *network {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &network{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", port), lines: map[*frozen]bool{}}
-	var done sync.WaitGroup
-	done.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return // the test is over
-			}
-			done.Go(func() { n.carry(client) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		n.set(refusing)
-		done.Wait()
-	})
-	return n
-}
-
-// room is the address of the call behind this network.
-func (n *network) room() string {
-	return fmt.Sprintf("https://localhost:%d/?room=lobby", n.listener.Addr().(*net.TCPAddr).Port)
-}
-
-func (n *network) carry(client net.Conn) {
-	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", n.target)
-	if err != nil {
-		reset(client)
-		return
-	}
-	line := &frozen{client: client, server: server, stop: make(chan struct{})}
-	n.mu.Lock()
-	n.lines[line] = true
-	refused := n.state == refusing
-	n.mu.Unlock()
-	if refused {
-		line.cut()
-	}
-	var both sync.WaitGroup
-	both.Go(func() { line.copy(server, client) })
-	both.Go(func() { line.copy(client, server) })
-	both.Wait()
-	n.mu.Lock()
-	delete(n.lines, line)
-	n.mu.Unlock()
-}
-
-// copy carries bytes one way until one end closes; the other end then is, too. A
-// frozen line stays as it is until it is cut.
-func (l *frozen) copy(to, from net.Conn) {
-	defer to.Close()
-	buffer := make([]byte, 32<<10)
-	for {
-		k, err := from.Read(buffer)
-		select {
-		case <-l.stop:
-			_, _ = io.Copy(io.Discard, from) // until it is cut
-			return
-		default:
-		}
-		if err != nil {
-			return
-		}
-		if _, err := to.Write(buffer[:k]); err != nil {
-			return
-		}
-	}
-}
-
-func (l *frozen) cut() {
-	reset(l.client)
-	reset(l.server)
-}
-
-// reset closes without a FIN, which is what a line looks like when it is gone.
-func reset(conn net.Conn) {
-	_ = conn.(*net.TCPConn).SetLinger(0)
-	_ = conn.Close()
-}
-
-// set changes the condition of the network. Refusing breaks what there is.
-func (n *network) set(state condition) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.state = state
-	if state == open {
-		return
-	}
-	for line := range n.lines {
-		line.cut()
-	}
-}
-
-// freeze makes today's connections carry nothing any more; new ones work.
-func (n *network) freeze() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for line := range n.lines {
-		close(line.stop)
-	}
 }

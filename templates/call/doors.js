@@ -25,9 +25,10 @@ export class SocketDoor {
     this.#socket.onmessage = this.#socket.onclose = null;
   }
 
-  finish(lastText) {
+  finish(lastText, number) {
     this.abandon();
-    if (lastText && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(lastText);
+    if (this.#socket.readyState === WebSocket.OPEN) lastText && this.#socket.send(lastText);
+    else sendBeacon(lastText, number);
     this.#socket.close();
   }
 }
@@ -53,7 +54,7 @@ export class EventsDoor {
 
   // number says whose message this is, and which one.
   send(text, number) {
-    this.#waiting.push({ text, address: `/_rtcdev/signal/send?${number}` });
+    this.#waiting.push({ text, number });
     if (this.#waiting.length === 1) this.#post();
   }
 
@@ -62,8 +63,8 @@ export class EventsDoor {
     const { signal } = this.#aborter;
     try {
       while (this.#waiting.length > 0) {
-        const { text, address } = this.#waiting[0];
-        const response = await fetch(address, { method: "POST", body: text, signal });
+        const { text, number } = this.#waiting[0];
+        const response = await fetch(addressOf(number), { method: "POST", body: text, signal });
         if (response.status === 409) throw new Error("the server has missed one");
         if (!response.ok) return this.#onMessage(await response.json()); // says what is wrong
         this.#waiting.shift();
@@ -80,11 +81,16 @@ export class EventsDoor {
     this.#aborter.abort();
   }
 
-  // A page that goes away can not wait for answers. The browser delivers its beacons.
+  // What still waits would be for people whom we leave.
   finish(lastText, number) {
     this.abandon();
-    if (!lastText) return;
-    this.#waiting.push({ text: lastText, address: `/_rtcdev/signal/send?${number}` });
-    for (const { text, address } of this.#waiting) navigator.sendBeacon(address, text);
+    sendBeacon(lastText, number);
   }
+}
+
+const addressOf = (number) => `/_rtcdev/signal/send?${number}`;
+
+// A page that goes away can not wait for answers. The browser delivers its beacons.
+function sendBeacon(text, number) {
+  if (text) navigator.sendBeacon(addressOf(number), text);
 }

@@ -3,6 +3,7 @@
 // soon as that is possible.
 
 import { EventsDoor, SocketDoor } from "./doors.js";
+import { recall, remember } from "./memory.js";
 
 // All in milliseconds
 const silence = 15_000; // after this we ask whether the line still lives
@@ -18,6 +19,7 @@ export class Line {
   #way = window.WebSocket && !wasRefused() ? "socket" : "events";
   #wayWorks = false;
   #refusals = 0; // doors in a row that failed although the server was there
+  #refusedAt = 0; // when that was found, until it is remembered
   #attempt = 0; // doors since a line has held
   #query;
   #door;
@@ -56,7 +58,8 @@ export class Line {
     for (const door of this.#silentDoors.splice(0)) door.finish();
     clearTimeout(this.#timers.moment);
     this.#timers.moment = null;
-    if (this.#way === "events") rememberRefusal();
+    if (this.#refusedAt && this.#way === "events") remember("webSocketRefusedAt", this.#refusedAt);
+    this.#refusedAt = 0;
     this.#onChange(this.#way);
   }
 
@@ -108,17 +111,19 @@ export class Line {
     this.reopen(); // the first time at once
   }
 
-  // Does the WebSocket not come through, or is the server away? It is the WebSocket, if
-  // an ordinary request is answered; where it has worked before, we ask twice.
+  // Does the WebSocket not come through, or is the server away, or full? It is the
+  // WebSocket, if somebody is let in by the other door, if only to hear that there is no
+  // such token; where it has worked before, we ask twice.
   async #considerOtherWay() {
     if (this.#way === "events") {
       if (window.WebSocket && !this.#wayWorks) this.#way = "socket";
       return;
     }
-    const answer = await fetch("/_rtcdev/health").catch(() => null);
+    const answer = await fetch("/_rtcdev/signal/events?resume=none&seen=0").catch(() => null);
     if (!answer?.ok || ++this.#refusals < (this.#wayWorks ? 2 : 1)) return;
     this.#way = "events";
     this.#wayWorks = false;
+    this.#refusedAt = Date.now();
     if (this.#timers.retry) this.reopen();
   }
 
@@ -158,19 +163,4 @@ export class Line {
   }
 }
 
-// Remembered for as long as this tab is open, where the browser allows that.
-function rememberRefusal() {
-  try {
-    sessionStorage.setItem("webSocketRefusedAt", Date.now());
-  } catch {
-    // The next page finds out for itself.
-  }
-}
-
-function wasRefused() {
-  try {
-    return Date.now() - sessionStorage.getItem("webSocketRefusedAt") < refusal;
-  } catch {
-    return false;
-  }
-}
+const wasRefused = () => Date.now() - recall("webSocketRefusedAt") < refusal;

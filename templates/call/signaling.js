@@ -11,9 +11,11 @@
 // got, tell each other, and send again what is missing. So nobody else notices.
 
 import { Line } from "./line.js";
+import { recall, remember } from "./memory.js";
 
 const kept = 256; // how many of our last messages we can send again
 const placeIsKept = 35_000; // ms for which the server may keep our place, and a little more
+const goodbye = JSON.stringify({ type: "leave" });
 
 export class Signaling {
   iceServers; // helpers for finding a way through routers; the server names them
@@ -25,6 +27,7 @@ export class Signaling {
   #seen = 0; // how many messages of the server have come since its welcome
   #sent = 0; // how many we have sent since then, with those that wait for a line
   #last = []; // the last of these, as text
+  #hasLeft;
   #ghostUntil = 0; // till then the server may have a place for whom we were before
 
   // onMessage gets the server's messages, except what is about the line itself. A second
@@ -36,8 +39,11 @@ export class Signaling {
     this.#join();
   }
 
-  #join() {
+  async #join() {
     this.#token = null;
+    this.#hasLeft = false;
+    if (!(await endGhost())) this.#ghostUntil = Date.now() + placeIsKept;
+    if (this.#hasLeft) return;
     const owner = {
       query: () => this.#query(),
       onMessage: (message) => this.#hear(message),
@@ -52,8 +58,9 @@ export class Signaling {
   }
 
   leave() {
-    const goodbye = this.#token && JSON.stringify({ type: "leave" });
-    this.#line.finish(goodbye, this.#number(this.#sent + 1));
+    this.#hasLeft = true;
+    if (this.#token) remember("ghost", this.#token);
+    this.#line?.finish(this.#token && goodbye, this.#number(this.#sent + 1));
   }
 
   #write(message) {
@@ -124,4 +131,16 @@ export class Signaling {
     }
     this.#onMessage(message);
   }
+}
+
+// Our last goodbye is lost if the line was broken just then. The server would keep a place
+// for whom we were, a ghost, and might have none for us. So we say it once more.
+async function endGhost() {
+  const token = recall("ghost");
+  if (!token) return true;
+  remember("ghost", "");
+  const address = `/_rtcdev/signal/send?${new URLSearchParams({ resume: token, n: 1 })}`;
+  const signal = AbortSignal.timeout(3000);
+  const answer = await fetch(address, { method: "POST", body: goodbye, signal }).catch(() => null);
+  return answer?.ok;
 }
