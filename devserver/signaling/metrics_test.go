@@ -91,7 +91,7 @@ func TestMetrics(t *testing.T) {
 	c.snap()
 	s.awaitAway(1)
 	wantMetrics(t, scrape(t, s.hub), map[string]float64{"rtcdev_peers_away": 1, `rtcdev_peers{door="native"}`: 3})
-	c = s.resume(c, 2, 1)
+	s.resume(c, 2, 1)
 	eventually(t, "it is counted", func() bool { return scrape(t, s.hub)[`rtcdev_resumes_total{result="resumed"}`] == 1 })
 
 	wantMetrics(t, scrape(t, s.hub), map[string]float64{

@@ -362,13 +362,6 @@ func (q *queue) finish(out sink, words []byte, code int, reason string, drop boo
 	q.start()
 }
 
-// end is finish without a word: nothing goes into the queue any more.
-func (q *queue) end() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.finished = true
-}
-
 // stuckFor is how long the write to out that is going on has taken; zero without one.
 func (q *queue) stuckFor(out sink) time.Duration {
 	q.mu.Lock()
