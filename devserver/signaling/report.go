@@ -15,7 +15,7 @@ const (
 // reports remembers what was told a moment ago.
 type reports struct {
 	mu     sync.Mutex
-	recent map[string]int64 // when, by the hub's clock
+	recent map[string]int64 // when, in Unix nanoseconds
 }
 
 // first tells whether nothing was told of this lately.
