@@ -99,7 +99,7 @@ func (s *site) replacement(ctx context.Context, name string, tag scriptTag) stri
 		return ""
 	}
 	u := Unreached{
-		Event: "unreached", Page: "/" + strings.TrimSuffix(name, "index.html"), Address: tag.src, Reason: whyUnreached(err),
+		Event: "unreached", Page: pageAddress(name), Address: tag.src, Reason: whyUnreached(err),
 		Copy: s.findAdapter(name), Integrity: tag.integrity,
 	}
 	s.adapters.say(u)
@@ -108,6 +108,15 @@ func (s *site) replacement(ctx context.Context, name string, tag scriptTag) stri
 	}
 	address := url.URL{Path: "/" + u.Copy}
 	return html.EscapeString(address.EscapedPath())
+}
+
+// pageAddress is the path at which the page of that file is served.
+func pageAddress(name string) string {
+	dir, file := path.Split(name)
+	if file == "index.html" {
+		file = ""
+	}
+	return "/" + dir + file
 }
 
 // findAdapter looks for the copy beside the page and in the folders above it, as
@@ -127,11 +136,14 @@ func (s *site) findAdapter(page string) string {
 	}
 }
 
-// find returns nil if the script at the address can be had. Whoever asks while
+// find returns nil if a page can have the script at the address. Whoever asks while
 // somebody finds out waits for the same answer.
 func (a *adapters) find(ctx context.Context, address string) error {
 	if strings.HasPrefix(address, "//") {
 		address = "https:" + address
+	}
+	if strings.HasPrefix(strings.ToLower(address), "http:") {
+		return errMixedContent
 	}
 	a.mu.Lock()
 	r := a.known[address]
@@ -183,6 +195,11 @@ func reachScript(ctx context.Context, address string) error {
 	}
 	return nil
 }
+
+// errMixedContent is what a browser has against the script's address: pages are served
+// over https here, and such a page loads no script over http, with internet or without
+// (W3C Mixed Content §4.4).
+var errMixedContent = errors.New("a page served over https may load no script over http")
 
 // statusError is an answer that is no script.
 type statusError string

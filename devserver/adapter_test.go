@@ -209,10 +209,37 @@ func TestAdapterAddresses(t *testing.T) {
 	}
 	slices.Sort(n.asked)
 	if want := []string{
-		"http://webrtc.github.io/adapter/adapter-latest.js", "https://WebRTC.GitHub.io/adapter/adapter-6.4.0.js",
+		"https://WebRTC.GitHub.io/adapter/adapter-6.4.0.js",
 		"https://webrtc.github.io/adapter/adapter-7.3.0.js", "https://webrtc.github.io/adapter/adapter-latest.js?v=1#x",
 	}; !slices.Equal(n.asked, want) {
 		t.Errorf("asked for %q", n.asked)
+	}
+}
+
+// A page that is served over https may not load a script over http, whether there is
+// internet or not: nobody asks then.
+func TestAdapterOverHTTP(t *testing.T) {
+	n := &internet{}
+	page := strings.Replace(codelab, latest, "HTTP://webrtc.github.io/adapter/adapter-latest.js", 1)
+	s := n.behind(t, folder(t, map[string]string{"index.html": page, copyHere: "1"}))
+	if got := body(get(s, "GET", "/")); got != healed {
+		t.Errorf("served %q", got)
+	}
+	if len(n.asked) != 0 || len(n.told) != 1 || !strings.Contains(n.told[0].Reason, "over http") {
+		t.Errorf("asked for %q, told %+v", n.asked, n.told)
+	}
+}
+
+// The terminal names a page as its address has it.
+func TestAdapterNamesThePage(t *testing.T) {
+	n := offline()
+	s := n.behind(t, folder(t, map[string]string{"index.html": codelab, "myindex.html": codelab, "dir/index.html": codelab, "dir/myindex.html": codelab}))
+	for path, want := range map[string]string{"/": "/", "/myindex.html": "/myindex.html", "/dir/": "/dir/", "/dir/myindex.html": "/dir/myindex.html"} {
+		n.told = nil
+		get(s, "GET", path)
+		if len(n.told) != 1 || n.told[0].Page != want {
+			t.Errorf("%s: told %+v", path, n.told)
+		}
 	}
 }
 
