@@ -15,7 +15,8 @@
 // expect one there; socket.io.esm.min.js is the same as an ES module. Pages of every
 // origin may load it, but only those that the hub allows may connect. It falls back to server-sent events and POST
 // (/socket.io/events, /socket.io/send) where a WebSocket is refused, and after a
-// break brings its page back into the room it was in. Binary data it refuses with an Error.
+// break brings its page back into the room it was in, or had asked for; the page hears
+// message "bye" then, and what it had yet to say in that call is left out. Binary data it refuses with an Error.
 //
 // # The events of the codelab
 //
@@ -35,7 +36,7 @@
 //	full (room)             the room has as many as it may have, and it is not in it
 //	ready (room)            it has company now; once until it is alone again
 //	message (any)           somebody says so
-//	bye (room)              somebody has left
+//	bye (room)              the others have left
 //	ipaddr (address)        for each address
 //	log (array)             for the console: what the server does for it
 //
@@ -51,9 +52,17 @@
 //   - who is left alone hears message "bye" (unless the other said it), then created,
 //     then bye, in this order, and so begins the next call when somebody comes: a
 //     reload of either page or of both gives a call again;
+//   - where rooms have more than two places, one who leaves is no news while others
+//     stay: pages end their call at "bye", or reload;
 //   - an offer from a page that has said "got user media" is held back, with what
 //     follows it, until the receiving page has its camera too and says the same,
-//     because until then it could not answer;
+//     because until then it could not answer. A page that only watches never says that,
+//     and cannot be told from one whose person has not yet answered the browser's question:
+//     so after five seconds it gets the offer all the same, and again when it says "got
+//     user media" and has not answered;
+//   - of offers that cross, which happens when a line has broken before there was a call,
+//     one gets through, and is the same for both: else both would wait for an answer.
+//     This too is for pages that say "got user media" only;
 //   - "got user media" is repeated to who comes later, and to the room when the
 //     page says it before it enters;
 //   - a page that made an offer while it was alone, on the strength of what it

@@ -179,15 +179,18 @@ func isCodelabs(e event) bool {
 	return false
 }
 
-// isOffer tells an RTCSessionDescription of type offer.
-func isOffer(data []byte) bool {
-	if data[0] != '{' || !bytes.Contains(data, []byte(`"offer"`)) {
+// isOffer tells an RTCSessionDescription of type offer, isAnswer one of type answer.
+func isOffer(data []byte) bool  { return isDescription(data, "offer") }
+func isAnswer(data []byte) bool { return isDescription(data, "answer") }
+
+func isDescription(data []byte, kind string) bool {
+	if data[0] != '{' || !bytes.Contains(data, []byte(`"`+kind+`"`)) {
 		return false
 	}
 	var description struct {
 		Type string `json:"type"`
 	}
-	return json.Unmarshal(data, &description) == nil && description.Type == "offer"
+	return json.Unmarshal(data, &description) == nil && description.Type == kind
 }
 
 // asText reads a JSON string, or a number as its digits: a room may be either.

@@ -219,6 +219,7 @@ func (s *socket) leave() {
 		return
 	}
 	s.member.Leave()
+	s.view.close()
 	s.member, s.view = nil, nil
 }
 

@@ -2,15 +2,9 @@ package socketio
 
 import (
 	"sync"
+	"time"
 
 	"rtcdev/devserver/signaling"
-)
-
-// What is held back for a page until it has its camera is bounded: an offer and
-// its candidates are far below this.
-const (
-	maxHeld      = 128       // messages
-	maxHeldBytes = 256 << 10 // of them in all
 )
 
 // view is a page's view of the room it is in: it makes the events that pages
@@ -25,15 +19,14 @@ type view struct {
 	peers   map[string]*peer // the others
 	ready   bool             // the page has been told so since it was last alone
 	offered bool             // the page has made an offer while it was alone
+	glare   glare
 }
 
 // peer is another member of the room.
 type peer struct {
-	media   bool // has said "got user media"
-	bye     bool // has said "bye", and nothing after it
-	holding bool // what it says is held back
-	held    [][]byte
-	size    int // bytes held
+	media bool  // has said "got user media"
+	bye   bool  // has said "bye", and nothing after it
+	hold  *hold // nil while nothing is held back
 }
 
 // Notify implements signaling.Receiver.
@@ -102,13 +95,13 @@ func (v *view) isReady() bool {
 func (v *view) left(id string) bool {
 	p := v.peers[id]
 	delete(v.peers, id)
-	if !v.explicit || p == nil {
+	if p != nil {
+		p.endHold()
+	}
+	if !v.explicit || p == nil || len(v.peers) > 0 { // a call with another goes on
 		return true
 	}
-	if len(v.peers) > 0 {
-		return v.emit("bye", v.room)
-	}
-	v.ready = false
+	v.ready, v.glare = false, glare{}
 	if !p.bye && !v.send([]byte(messageHead+sayBye+"]")) {
 		return false
 	}
@@ -117,8 +110,8 @@ func (v *view) left(id string) bool {
 	return v.emit("created", v.room, v.socket.id) && v.emit("bye", v.room)
 }
 
-// signal passes on what a peer says. An offer that the page could not yet answer,
-// for want of its camera, is held back with what follows it.
+// signal passes on what a peer says, but for an offer that crosses one of the page's,
+// and what is held back.
 func (v *view) signal(from string, data []byte) bool {
 	p, text := v.peers[from], relayPacket(data)
 	if !v.explicit || p == nil {
@@ -127,51 +120,48 @@ func (v *view) signal(from string, data []byte) bool {
 	p.bye = says(data, sayBye)
 	switch {
 	case p.bye:
-		p.holding, p.held, p.size = false, nil, 0
+		p.endHold()
+		v.glare = glare{}
 	case says(data, sayMedia):
 		p.media = true
-	}
-	if p.media && !p.holding && !v.socket.granted.Load() && isOffer(data) {
-		p.holding = true
-		v.emit("log", []string{"rtcdev:", "an offer is held back until this page has its camera"})
-	}
-	if !p.holding {
-		return v.send(text)
-	}
-	p.held = append(p.held, text)
-	p.size += len(text)
-	if len(p.held) > maxHeld || p.size > maxHeldBytes {
-		return v.release()
-	}
-	return true
-}
-
-// release sends what is held back.
-func (v *view) release() bool {
-	ok := true
-	for _, p := range v.peers {
-		for _, text := range p.held {
-			ok = ok && v.send(text)
+	case isAnswer(data):
+		v.glare.made = time.Time{}
+	case p.media && isOffer(data):
+		if !v.glare.comesIn(v.socket.id < from) {
+			return true // it is the same for both which of the two counts
 		}
-		p.holding, p.held, p.size = false, nil, 0
+		if !v.socket.granted.Load() && p.hold == nil {
+			v.beginHold(p)
+		} else {
+			v.glare.got = time.Now()
+		}
 	}
-	return ok
+	if p.hold != nil {
+		return v.keep(p, text)
+	}
+	return v.send(text)
 }
 
-// sending prepares for data from the page and reports whether anyone will hear
-// it. A page that waits for its camera says nothing, so one that speaks waits no more.
+// sending prepares for data from the page and reports whether anyone is to hear it.
 func (v *view) sending(data []byte) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.explicit {
 		return true
 	}
-	v.release()
-	if len(v.peers) > 0 {
-		return true
+	v.speaks(data)
+	offer := isOffer(data)
+	switch {
+	case len(v.peers) == 0:
+		v.offered = v.offered || offer
+		return false
+	case isAnswer(data), says(data, sayBye):
+		v.glare = glare{}
+	case offer && v.socket.granted.Load() && !v.glare.goesOut():
+		v.emit("log", []string{"rtcdev:", "this page has just got an offer, so its own is left out"})
+		return false
 	}
-	v.offered = v.offered || isOffer(data)
-	return false
+	return true
 }
 
 // places is how many are in the room.
