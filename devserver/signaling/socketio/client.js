@@ -7,6 +7,7 @@
 
 const RESERVED = ['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'];
 const SEPARATOR = '\x1e'; // between packets; JSON has it only escaped
+const MAX_BATCH = 60000; // bytes in one POST, but for a single packet: with keepalive it may have 64 KiB
 const ANY = Symbol('any event');
 const OPEN_TIME = 10000; // ms until a way that does not open is given up
 const FIRST_DELAY = 500; // ms before the first new try
@@ -21,6 +22,11 @@ function encode(id, name, args) {
     }
     return value;
   });
+}
+
+// isOfACall tells what a page of the codelab says about one call.
+function isOfACall(name, said) {
+  return name === 'message' && (said === 'got user media' || ['offer', 'answer', 'candidate'].includes(said?.type));
 }
 
 // failure is an Error that is not {} in JSON.
@@ -78,8 +84,17 @@ function openEvents(base, receive, lost) {
       return;
     }
     sending = true;
-    const body = [sid].concat(waiting.splice(0, 100)).join(SEPARATOR);
-    fetch(base + 'send', { method: 'POST', body: body, keepalive: body.length < 60000, headers: { 'Content-Type': 'text/plain' } })
+    const batch = [sid];
+    let size = 0;
+    while (waiting.length > 0 && batch.length <= 100) {
+      const bytes = new TextEncoder().encode(waiting[0]).length + 1;
+      if (size > 0 && size + bytes > MAX_BATCH) {
+        break;
+      }
+      size += bytes;
+      batch.push(waiting.shift());
+    }
+    fetch(base + 'send', { method: 'POST', body: batch.join(SEPARATOR), keepalive: size <= MAX_BATCH, headers: { 'Content-Type': 'text/plain' } })
       .then((response) => {
         if (!response.ok) {
           throw new Error('HTTP status ' + response.status);
@@ -104,9 +119,9 @@ class Socket {
     this.id = undefined; // what others know this page by
     this._base = base;
     this._namespace = namespace;
-    this._handlers = {};
-    this._queue = []; // packets that wait for the connection
-    this._acks = {};
+    this._handlers = Object.create(null); // a page may call its event "constructor"
+    this._queue = []; // what waits for the connection
+    this._acks = Object.create(null);
     this._nextAck = 0;
     this._limit = 0; // for the next acknowledgement, in ms
     this._active = false; // the page wants a connection
@@ -115,7 +130,7 @@ class Socket {
     this._failures = 0;
     this._proven = false; // a WebSocket has worked
     this._events = typeof WebSocket === 'undefined';
-    this._room = null; // the one we are in
+    this._room = null; // the one we are in, or have asked for
     this._named = false; // the page has named one
     this._media = false; // the page has said 'got user media'
   }
@@ -140,7 +155,7 @@ class Socket {
 
   off(name, fn) {
     if (name === undefined) {
-      this._handlers = {};
+      this._handlers = Object.create(null);
     } else {
       this._handlers[name] = (this._handlers[name] || []).filter((h) => fn && h !== fn && h.fn !== fn);
     }
@@ -190,7 +205,10 @@ class Socket {
       const timer = limit && setTimeout(() => this._answer(id, 'operation has timed out'), limit);
       this._acks[id] = { ack, timer, errorFirst: limit || ack.errorFirst };
     }
-    this._named = this._named || name === 'create or join';
+    if (name === 'create or join') {
+      this._named = true;
+      this._room = args[0] ?? '';
+    }
     this._media = this._media || (name === 'message' && args[0] === 'got user media');
     if (name === 'bye') {
       this._room = null;
@@ -198,7 +216,7 @@ class Socket {
     if (this.connected && !this._greeting) {
       this._line.send(packet);
     } else {
-      this._queue.push(packet);
+      this._queue.push({ packet, id, name, ofACall: isOfACall(name, args[0]) });
     }
     return this;
   }
@@ -277,19 +295,20 @@ class Socket {
     if (!this._active) {
       return;
     }
-    if (was || this._proven || this._events) {
+    // A WebSocket that has never worked may be refused for good: try the other way at
+    // once, and take turns if that fails as well.
+    const turns = !was && !this._proven && typeof WebSocket !== 'undefined' && typeof EventSource !== 'undefined';
+    const atOnce = turns && !this._events;
+    if (!atOnce) {
       const delay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this._failures++);
       this._retry = setTimeout(() => this._open(), delay * (0.5 + Math.random()));
     }
     if (!was) {
-      // A WebSocket that has never worked may be refused for good: try the other
-      // way at once, and take turns if that fails as well.
-      const atOnce = !this._events && !this._proven;
-      if (!this._proven && typeof WebSocket !== 'undefined' && typeof EventSource !== 'undefined') {
+      if (turns) {
         this._events = !this._events;
       }
       const tell = (text) => this._active && !this.connected && this._fire('connect_error', failure(text));
-      if (atOnce && this._events) {
+      if (atOnce) {
         tell('no WebSocket could be opened; trying server-sent events');
       } else {
         why(this._base).then(tell);
@@ -364,7 +383,7 @@ class Socket {
 
   // _greet is the beginning of a connection. After a break the page gets its room
   // back, unless it sees to that itself, and hears a 'bye' first: whom it talked to
-  // has heard one of it, and so both begin again.
+  // has heard one of it, and so both begin again: what was to be said in that call is void.
   _greet(id) {
     this.id = id;
     this.connected = true;
@@ -373,8 +392,11 @@ class Socket {
     this._greeting = true; // what is emitted now comes after what waits
     this._fire('connect');
     const room = this._room;
-    const asks = this._queue.some((packet) => /^42\d*\["create or join"/.test(packet));
+    const asks = this._queue.some(({ name }) => name === 'create or join');
     if (room !== null && !asks) {
+      const dead = this._queue.filter(({ ofACall }) => ofACall);
+      this._queue = this._queue.filter(({ ofACall }) => !ofACall);
+      dead.forEach(({ id }) => this._answer(id, 'socket has been disconnected'));
       this._fire('message', 'bye');
       this._line.send(encode('', 'create or join', [room]));
       if (this._media) {
@@ -383,7 +405,7 @@ class Socket {
     }
     this._greeting = false;
     while (this.connected && this._queue.length > 0) {
-      this._line.send(this._queue.shift());
+      this._line.send(this._queue.shift().packet);
     }
   }
 

@@ -34,10 +34,11 @@ class EventSource {
 }
 
 // openWindow loads client.js on a page of url's origin. ways says what it has:
-// "websocket", "events", or "refused" for a WebSocket that never opens.
-function openWindow(url, WebSocket, ways) {
+// "websocket", "events", or "refused" for a WebSocket that never opens. Its clock takes
+// pace times as long as a real one.
+function openWindow(url, WebSocket, ways, pace = 1) {
   const open = new Set();
-  const window = { ways, location: new URL(url), URL, JSON, console, opened: 0, unloaded: false, errors: [] };
+  const window = { ways, location: new URL(url), URL, TextEncoder, JSON, console, opened: 0, unloaded: false, errors: [] };
   const keep = (make) => {
     if (window.unloaded) throw new Error('the page is gone');
     const it = make();
@@ -57,7 +58,10 @@ function openWindow(url, WebSocket, ways) {
   }
   if (ways.includes('events')) {
     window.EventSource = function (address) { return keep(() => new EventSource(address)); };
-    window.fetch = (...args) => fetch(...args);
+    window.fetch = async (address, options) => {
+      if (options?.keepalive && Buffer.byteLength(options.body) > 65536) throw new TypeError('too much for keepalive'); // WHATWG Fetch §4.6
+      return fetch(address, options);
+    };
   }
   window.setTimeout = (fn, ms) => setTimeout(() => {
     try {
@@ -65,7 +69,7 @@ function openWindow(url, WebSocket, ways) {
     } catch (e) {
       window.errors.push(e);
     }
-  }, ms);
+  }, ms * pace);
   window.clearTimeout = clearTimeout;
   vm.createContext(window);
   script.runInContext(window);

@@ -209,6 +209,93 @@ const cases = {
     b.unload();
   },
 
+  async 'a break: what was to be said in the dead call is not said in the next'() {
+    const [a, b] = [open(), open()];
+    const [socket, other] = [a.io(), b.io()];
+    socket.emit('create or join', 'dead');
+    await once(socket, 'created');
+    other.emit('create or join', 'dead');
+    await once(other, 'joined');
+    const heard = [];
+    other.on('message', (m) => heard.push(m?.type || m));
+    const broken = once(socket, 'disconnect');
+    a.cut();
+    await broken;
+    for (const type of ['offer', 'candidate', 'answer']) socket.emit('message', { type });
+    socket.emit('message', 'got user media').emit('message').emit('message', null).emit('chat', { type: 'offer' });
+    const lost = assert.rejects(socket.emitWithAck('message', { type: 'candidate' }), /disconnected/);
+    const chat = once(other, 'chat');
+    await once(socket, 'joined');
+    await lost;
+    await chat;
+    assert.deepStrictEqual(heard, ['bye', 'got user media', undefined, null]);
+    a.unload();
+    b.unload();
+  },
+
+  async 'a break before the room has answered'() {
+    const a = open();
+    const socket = a.io();
+    await once(socket, 'connect');
+    socket.emit('create or join', 'unanswered');
+    a.cut();
+    assert.strictEqual((await once(socket, 'created'))[0], 'unanswered');
+    a.unload();
+  },
+
+  async 'events and what comes of them have any name'() {
+    const [a, b] = [open(), open()];
+    const [socket, other] = [a.io(), b.io()];
+    const heard = [];
+    for (const s of [socket, other]) s.emit('create or join', 'names');
+    await Promise.all([socket, other].map((s) => Promise.race([once(s, 'created'), once(s, 'joined')])));
+    socket.emit('constructor', 1).emit('toString', 2); // which nobody listens for
+    await roundTrip(socket);
+    await roundTrip(other);
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      assert.strictEqual(other.hasListeners(name), false);
+      other.on(name, (arg) => heard.push([name, arg]));
+      socket.emit(name, 3);
+    }
+    await roundTrip(socket);
+    await roundTrip(other);
+    assert.deepStrictEqual(heard, [['constructor', 3], ['__proto__', 3], ['toString', 3]]);
+    assert.deepStrictEqual([a.errors, b.errors], [[], []]);
+    a.unload();
+    b.unload();
+  },
+
+  async 'much at once goes in requests that are not too large'() {
+    const [a, b] = [open(['events']), open()];
+    const [socket, other] = [a.io(), b.io()];
+    other.emit('create or join', 'much');
+    await once(other, 'created');
+    const heard = [];
+    other.on('message', (m) => heard.push(m.length));
+    const drops = [];
+    socket.on('disconnect', (reason) => drops.push(reason));
+    socket.emit('create or join', 'much');
+    const lengths = [10, 10000, 10000, 10000, 20000, 20000, 20000, 20000, 20000, 10]; // of three bytes each
+    for (const length of lengths) socket.emit('message', '한'.repeat(length));
+    await once(socket, 'joined');
+    await roundTrip(socket);
+    await roundTrip(other);
+    assert.deepStrictEqual([heard, drops], [lengths, []]);
+    a.unload();
+    b.unload();
+  },
+
+  async 'where there is no way at all, tries are few'() {
+    const a = open(['refused']);
+    const socket = a.io();
+    await once(socket, 'connect_error');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.strictEqual(a.refused, 1); // the second after 250 ms at least
+    while (a.refused < 3) await once(socket, 'connect_error');
+    socket.disconnect();
+    a.unload();
+  },
+
   async 'a half-open line does not keep its page out of the room'() {
     const [a, b] = [open(), open()];
     const [socket, other] = [a.io(), b.io()];
