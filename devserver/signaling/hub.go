@@ -50,9 +50,7 @@ func New(cfg Config) *Hub {
 	}
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: h.cfg.WriteTimeout,
-		// An idle connection keeps its read buffer. TLS has one of its own, so small
-		// reads cost no system calls.
-		ReadBufferSize: 256,
+		// ReadBufferSize is 0: see wireHijacker.
 		// The queues frame and batch what is sent: gorilla's buffer is never used.
 		WriteBufferSize: 512,
 		WriteBufferPool: new(sync.Pool),

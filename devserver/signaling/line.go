@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
@@ -35,7 +36,8 @@ type Client interface {
 type Line struct {
 	*Visit
 	conn     *websocket.Conn
-	raw      *wire
+	in       *bufio.Reader // what conn reads from
+	raw      wire
 	queue    *queue
 	client   Client
 	lastLook int64 // hub.looks at the last message
@@ -80,14 +82,15 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, door string) *Line 
 	if v == nil {
 		return nil
 	}
-	hijacker := &wireHijacker{ResponseWriter: w}
-	conn, err := h.upgrader.Upgrade(hijacker, r, nil)
+	l := &Line{Visit: v}
+	conn, err := h.upgrader.Upgrade(&wireHijacker{w, l}, r, nil)
 	if err != nil { // Upgrade has answered the request
 		v.End(nil)
 		return nil
 	}
+	l.conn = conn
 	h.metrics.handshake(r.Context())
-	return &Line{Visit: v, conn: conn, raw: hijacker.wire}
+	return l
 }
 
 // use gives the line its queue: from now on it can be written to.
@@ -108,42 +111,36 @@ func (l *Line) Serve(c Client) {
 
 // serve is Serve for a line that has its client.
 func (l *Line) serve() {
-	l.conn.SetPingHandler(func(payload string) error {
-		return l.lend(func() error { return l.ping(payload) })
-	})
-	l.conn.SetPongHandler(func(payload string) error {
-		return l.lend(func() error { return l.pong(payload) })
-	})
+	// These are between the frames of one message; see control for the others.
+	l.conn.SetPingHandler(func(payload string) error { l.ping([]byte(payload)); return nil })
+	l.conn.SetPongHandler(func(payload string) error { l.pong([]byte(payload)); return nil })
 	// Ours closes after what is queued; gorilla's own would cut in before.
 	l.conn.SetCloseHandler(func(int, string) error { return nil })
 	l.hub.register(l.Visit, l)
 	go l.read()
 }
 
-// ping answers the client's ping (RFC 6455 §5.5.2). It returns no error, which would end
-// the reading, and so the time for last words.
-func (l *Line) ping(payload string) error {
+// ping answers the client's ping (RFC 6455 §5.5.2).
+func (l *Line) ping(payload []byte) {
 	if err := l.spend(len(payload)); err != nil {
 		l.Close(asError(err))
 	} else {
-		l.queue.control(l, pongFrame, []byte(payload))
+		l.queue.control(l, pongFrame, payload)
 	}
-	return nil
 }
 
 // pong takes the client's answer to one of ours.
-func (l *Line) pong(payload string) error {
-	if !l.queue.pong(l, []byte(payload)) { // RFC 6455 §5.5.3 allows that, too
+func (l *Line) pong(payload []byte) {
+	if !l.queue.pong(l, payload) { // RFC 6455 §5.5.3 allows that, too
 		if err := l.spend(len(payload)); err != nil {
 			l.Close(asError(err))
 		}
-		return nil
+		return
 	}
 	l.touch()
 	if l.answered != nil {
 		l.answered()
 	}
-	return nil
 }
 
 // Send queues one text frame. It returns false when the client is too far behind.
@@ -187,11 +184,52 @@ func (l *Line) touch() { l.heard.Store(l.hub.clock.Load()) }
 const busyStreak = 32
 
 // read is the reader. Most clients send little and then nothing for long, and there
-// are many of them: so a worker handles their messages, and the stack of a reader that
-// waits stays as small as a new goroutine's.
+// are many of them: so a worker handles their messages, and the reader waits in few
+// and small frames of its stack, which stays as small as a goroutine's can be. (Its share
+// in the average also decides with how much the runtime begins new goroutines.)
 func (l *Line) read() {
-	for l.got(l.conn.NextReader()) {
+	for {
+		first, err := l.in.Peek(1)
+		if err != nil {
+			l.over(err)
+			return
+		}
+		if (first[0] == pingFrame || first[0] == pongFrame) && l.control() {
+			continue
+		}
+		if !l.got(l.conn.NextReader()) {
+			return
+		}
 	}
+}
+
+// control handles a ping or a pong between messages, after which NextReader would
+// wait for more at once, in larger frames. It reports false, having done nothing, for
+// a frame that is not allowed (RFC 6455 §5.5): gorilla knows what to do with that.
+//
+//go:noinline
+func (l *Line) control() bool {
+	const masked, header = 0x80, 6 // a client's frames have a mask, of four bytes (§5.3)
+	head, err := l.in.Peek(2)
+	if err != nil || head[1] < masked || head[1] > masked+125 {
+		return false
+	}
+	kind, size := head[0], header+int(head[1]-masked)
+	frame, err := l.in.Peek(size)
+	if err != nil {
+		return false
+	}
+	payload := make([]byte, size-header, 125)
+	for i := range payload {
+		payload[i] = frame[header+i] ^ frame[2+i%4]
+	}
+	_, _ = l.in.Discard(size) // they are there
+	if kind == pongFrame {
+		l.pong(payload)
+	} else {
+		l.ping(payload)
+	}
+	return true
 }
 
 // got handles what the reader has read, and tells whether there is more to read.

@@ -60,10 +60,15 @@ func (w *wire) cut() {
 	w.Conn.Close()
 }
 
-// wireHijacker has gorilla upgrade a wire.
+// readBuffer is what an idle connection keeps to read into. It is more than 256 bytes,
+// below which gorilla makes its own. TLS has a buffer, too, so small reads cost no
+// system calls.
+const readBuffer = 288
+
+// wireHijacker has gorilla upgrade a wire, and read through a buffer of ours.
 type wireHijacker struct {
 	http.ResponseWriter
-	wire *wire
+	line *Line
 }
 
 func (h *wireHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -71,6 +76,11 @@ func (h *wireHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.wire = &wire{Conn: conn}
-	return h.wire, buffers, nil
+	l := h.line
+	l.raw.Conn = conn
+	if buffers.Reader.Buffered() == 0 { // else gorilla refuses a client that does not wait for our answer
+		l.in = bufio.NewReaderSize(&l.raw, readBuffer)
+		buffers.Reader = l.in
+	}
+	return &l.raw, buffers, nil
 }
