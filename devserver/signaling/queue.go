@@ -50,20 +50,28 @@ type queue struct {
 	preface    []byte // frames for the sink before all others, without a number
 	mem        []byte // nil while there is nothing
 	head, sent int
-	first      uint64 // number of the first message in mem[head:]
-	last       uint64 // number of the last one
-	confirmed  uint64 // number of the last one that the client is known to have
-	waiting    int    // messages put since the last write began
-	asked      int    // pings that have not been answered
-	backlog    int    // bytes of mem[sent:] that are to be written once more; not above keep
-	due        bool   // something is kept that no ping asks about yet
-	unasked    int    // bytes of it
-	writers    int    // calls of sink.write, which read mem
-	flushing   bool   // one of them is for out
-	inFlight   int    // bytes of mem[sent:] that it writes
-	since      int64  // when the last write began, by the clock
-	finished   bool   // the close frame is in mem; nothing comes after it
-	lost       bool   // there was no room for a message; none comes after it
+	first      uint64   // number of the first message in mem[head:]
+	last       uint64   // number of the last one
+	confirmed  uint64   // number of the last one that the client is known to have
+	waiting    int      // messages put since the last write began
+	asked      int      // pings that have not been answered
+	backlog    int      // bytes of mem[sent:] that are to be written once more; not above keep
+	asking     question // the last ping
+	due        bool     // something is kept that no ping asks about yet
+	unasked    int      // bytes of it
+	writers    int      // calls of sink.write, which read mem
+	flushing   bool     // one of them is for out
+	inFlight   int      // bytes of mem[sent:] that it writes
+	since      int64    // when the last write began, by the clock
+	finished   bool     // the close frame is in mem; nothing comes after it
+	lost       bool     // there was no room for a message; none comes after it
+}
+
+// question is a ping in a queue's mem, which ends at mem[end] and asks about all
+// messages before it, up to the number. The zero value is none.
+type question struct {
+	number uint64
+	end    int
 }
 
 // put queues one message made of the parts. It reports false when there is no
@@ -135,6 +143,7 @@ func (q *queue) makeRoom(n int) {
 	if q.head > 0 && q.writers == 0 && len(q.mem)+n > cap(q.mem) {
 		q.mem = q.mem[:copy(q.mem, q.mem[q.head:])]
 		q.sent -= q.head
+		q.asking.end -= q.head
 		q.head = 0
 	}
 }
@@ -148,7 +157,7 @@ func (q *queue) release() {
 		mem := q.mem[:0]
 		q.pool.Put(&mem)
 	}
-	q.mem, q.head, q.sent = nil, 0, 0
+	q.mem, q.head, q.sent, q.asking = nil, 0, 0, question{}
 }
 
 // newBufferPool makes what queues and readers take their buffers from.
@@ -218,12 +227,15 @@ func (q *queue) write(out sink, frames []byte) error {
 // forget drops what is written and acknowledged, or more than what is to be kept. It
 // needs q.mu.
 func (q *queue) forget() {
-	if q.keep == 0 {
-		q.head, q.first = q.sent, q.last+1
-		return
+	if a := q.asking; a.number == q.confirmed && a.end > q.head && a.end <= q.sent {
+		// As is usual: without a look at each frame.
+		q.head, q.first, q.asking = a.end, a.number+1, question{}
 	}
-	for q.head < q.sent && (q.first <= q.confirmed || q.sent-q.head > q.keep || q.mem[q.head] != textFrame) {
+	for q.keep > 0 && q.head < q.sent && (q.first <= q.confirmed || q.sent-q.head > q.keep) {
 		q.dropFirst()
+	}
+	if q.keep == 0 || q.first > q.last { // the rest is control frames
+		q.head, q.first = q.sent, q.last+1
 	}
 }
 
@@ -243,6 +255,7 @@ func (q *queue) ask() {
 	q.asked++
 	number := binary.BigEndian.AppendUint64(nil, q.last)
 	q.append(pingFrame, len(number), [][]byte{number})
+	q.asking = question{q.last, len(q.mem)}
 }
 
 // ping asks the client at out for a sign of life, and for an acknowledgement.
@@ -328,7 +341,7 @@ func (q *queue) dropControl() {
 			kept = append(kept, frame[:len(frame)-len(rest)]...)
 		}
 	}
-	q.mem, q.head = kept, 0
+	q.mem, q.head, q.asking = kept, 0, question{}
 }
 
 // detach leaves the queue without a sink, if it has this one, and reports whether it had.
@@ -352,7 +365,7 @@ func (q *queue) finish(out sink, words []byte, code int, reason string, drop boo
 		return
 	}
 	if drop {
-		q.mem = q.mem[:q.sent+q.inFlight]
+		q.mem, q.asking = q.mem[:q.sent+q.inFlight], question{}
 	}
 	q.makeRoom(len(words))
 	q.mem = append(q.mem, words...)

@@ -243,8 +243,7 @@ func (s *scanner) skipString() error {
 	b, i := s.b, s.i
 	for {
 		for i+8 <= len(b) {
-			special := specialBytes(binary.LittleEndian.Uint64(b[i:]))
-			if special != 0 {
+			if special := specialBytes(binary.LittleEndian.Uint64(b[i:])); special != 0 {
 				i += bits.TrailingZeros64(special) / 8
 				break
 			}
@@ -263,12 +262,6 @@ func (s *scanner) skipString() error {
 				return errNotJSON
 			}
 			i += n
-			for i+1 < len(b) && b[i] == '\\' { // as in the line ends of SDP, \r\n
-				if n = escapeLength(b[i:]); n == 0 {
-					return errNotJSON
-				}
-				i += n
-			}
 		case c < ' ':
 			return errNotJSON
 		default:
@@ -281,15 +274,18 @@ func (s *scanner) skipString() error {
 // ' ' (the carry of a subtraction may set it above such a byte, too).
 func specialBytes(w uint64) uint64 {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	quote := w ^ ones*'"'
+	low := w ^ ones*2 // '"' is a space now, and what is below a space still is
 	slash := w ^ ones*'\\'
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*' ')&^w) & highs
+	return ((low-ones*(' '+1))&^low | (slash-ones)&^slash) & highs
 }
 
 // escapeLength is how many bytes the escape at the beginning of b has; 0: it is none.
 func escapeLength(b []byte) int {
 	if len(b) < 2 {
 		return 0
+	}
+	if len(b) >= 4 && string(b[:4]) == `\r\n` { // two, at the end of each line of SDP
+		return 4
 	}
 	switch b[1] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
