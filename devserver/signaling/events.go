@@ -49,8 +49,8 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	visit := h.admit(w, r, "events")
-	if visit == nil {
+	visit := new(Visit)
+	if !h.admit(visit, w, r, "events") {
 		return
 	}
 	st := &stream{visit: visit, control: http.NewResponseController(w), done: make(chan struct{}), w: w}

@@ -34,7 +34,7 @@ type Client interface {
 // Line is a WebSocket (RFC 6455) of any door, for text frames. It has one goroutine,
 // its reader; writing never waits. Make one with [Hub.Accept].
 type Line struct {
-	*Visit
+	Visit
 	conn     *websocket.Conn
 	in       *bufio.Reader // what conn reads from
 	raw      wire
@@ -56,41 +56,47 @@ type Line struct {
 // Accept upgrades the request of a page that may connect; another one, or one too
 // many, it answers with an error, and returns nil.
 func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, door string) *Line {
-	l := h.accept(w, r, door)
-	if l != nil {
-		l.use(h.newQueue(0))
+	l := new(Line)
+	if !h.accept(l, w, r, door) {
+		return nil
 	}
+	l.useOwn()
 	return l
 }
 
-func (h *Hub) newQueue(keep int) *queue {
-	return &queue{
-		maxMessages: h.cfg.QueueMessages, maxBytes: h.cfg.QueueBytes, keep: keep, pool: h.buffers, workers: &h.workers, clock: &h.clock, first: 1,
-	}
+func (h *Hub) initQueue(q *queue, keep int) {
+	q.maxMessages, q.maxBytes, q.keep = h.cfg.QueueMessages, h.cfg.QueueBytes, keep
+	q.pool, q.workers, q.clock, q.first = h.buffers, &h.workers, &h.clock, 1
 }
 
-// accept is Accept for a line whose queue is still to be found.
-func (h *Hub) accept(w http.ResponseWriter, r *http.Request, door string) *Line {
+// accept is Accept for a new line whose queue is still to be found. It tells whether it
+// has become one.
+func (h *Hub) accept(l *Line, w http.ResponseWriter, r *http.Request, door string) bool {
 	if !websocket.IsWebSocketUpgrade(r) {
 		if r.ProtoMajor == 1 { // HTTP/2 does not allow the header (RFC 9113 §8.2.2)
 			w.Header().Set("Upgrade", "websocket")
 		}
 		http.Error(w, "This is a signaling address. A page opens it with new WebSocket(…).", http.StatusUpgradeRequired)
-		return nil
+		return false
 	}
-	v := h.admit(w, r, door)
-	if v == nil {
-		return nil
+	if !h.admit(&l.Visit, w, r, door) {
+		return false
 	}
-	l := &Line{Visit: v}
 	conn, err := h.upgrader.Upgrade(&wireHijacker{w, l}, r, nil)
 	if err != nil { // Upgrade has answered the request
-		v.End(nil)
-		return nil
+		l.End(nil)
+		return false
 	}
 	l.conn = conn
 	h.metrics.handshake(r.Context())
-	return l
+	return true
+}
+
+// useOwn is use of a queue that ends with the line.
+func (l *Line) useOwn() {
+	q := new(queue)
+	l.hub.initQueue(q, 0)
+	l.use(q)
 }
 
 // use gives the line its queue: from now on it can be written to.
@@ -116,7 +122,7 @@ func (l *Line) serve() {
 	l.conn.SetPongHandler(func(payload string) error { l.pong([]byte(payload)); return nil })
 	// Ours closes after what is queued; gorilla's own would cut in before.
 	l.conn.SetCloseHandler(func(int, string) error { return nil })
-	l.hub.register(l.Visit, l)
+	l.hub.register(&l.Visit, l)
 	go l.read()
 }
 

@@ -351,7 +351,8 @@ func (s *promptSink) flushed() {}
 // What is acknowledged is not kept, however fast the answer comes.
 func TestQueueTakesAPromptAnswer(t *testing.T) {
 	h := New(Config{})
-	q := h.newQueue(1 << 20)
+	q := new(queue)
+	h.initQueue(q, 1<<20)
 	s := &promptSink{q, make(chan struct{}, 1)}
 	if !q.attach(s, nil, 0) || !q.put([]byte("hello")) {
 		t.Fatal("the queue takes nothing")

@@ -20,7 +20,7 @@ import (
 type session struct {
 	hub     *Hub
 	room    string
-	queue   *queue
+	queue   queue
 	carrier atomic.Pointer[carrier] // the line that the peer is on; nil while it is away
 	visit   atomic.Pointer[Visit]   // of the last line: what the peer may use up is counted there
 
@@ -63,7 +63,8 @@ func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
 func (h *Hub) open(door, room string, c *carrier) (*session, error) {
-	s := &session{hub: h, room: room, queue: h.newQueue(h.cfg.KeepBytes), unproven: true}
+	s := &session{hub: h, room: room, unproven: true}
+	h.initQueue(&s.queue, h.cfg.KeepBytes)
 	s.accept("", newToken())
 	s.carrier.Store(c)
 	s.visit.Store(c.visit)
@@ -149,7 +150,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	h := s.hub
 	next := newToken()
-	c.begin(s.queue, next, seen)
+	c.begin(&s.queue, next, seen)
 	resumed := resumedMessage(s.member.id, s.room, s.received, next)
 	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
 		return nil, false
@@ -281,7 +282,7 @@ func (s *session) Notify(n Notice) bool {
 	switch n.Kind {
 	case Welcome:
 		c := s.carrier.Load()
-		c.begin(s.queue, s.token, 0)
+		c.begin(&s.queue, s.token, 0)
 		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token)
 		s.queue.attach(c.sink, appendFrame(nil, textFrame, welcome), 0)
 		return true

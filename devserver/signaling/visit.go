@@ -47,17 +47,18 @@ func (v *Visit) depth() int { return v.doing().depth() }
 // request and returns nil. stop is called, on any goroutine, to have the door end the
 // client; the door calls [Visit.End] then.
 func (h *Hub) Admit(w http.ResponseWriter, r *http.Request, door string, stop func(*Error)) *Visit {
-	v := h.admit(w, r, door)
-	if v != nil {
-		h.register(v, &polling{v, stop})
+	v := new(Visit)
+	if !h.admit(v, w, r, door) {
+		return nil
 	}
+	h.register(v, &polling{v, stop})
 	return v
 }
 
 // admit is the part of Admit before there is something to stop; register is the
 // other. End ends either.
-func (h *Hub) admit(w http.ResponseWriter, r *http.Request, door string) *Visit {
-	v := &Visit{hub: h, host: hostOf(r.RemoteAddr), addr: r.RemoteAddr, counters: h.metrics.door(door)}
+func (h *Hub) admit(v *Visit, w http.ResponseWriter, r *http.Request, door string) bool {
+	v.hub, v.host, v.addr, v.counters = h, hostOf(r.RemoteAddr), r.RemoteAddr, h.metrics.door(door)
 	now := time.Now().UnixNano()
 	h.clock.Store(now)
 	v.messages = newBucket(h.cfg.MessageRate, now)
@@ -67,11 +68,11 @@ func (h *Hub) admit(w http.ResponseWriter, r *http.Request, door string) *Visit 
 		h.metrics.refused(refused.Code)
 		h.report(r.RemoteAddr, "", refused)
 		refuseRequest(w, http.StatusServiceUnavailable, refused)
-		return nil
+		return false
 	}
 	v.counters.connections.Add(1)
 	v.counters.connected.Add(1)
-	return v
+	return true
 }
 
 func (h *Hub) enter(v *Visit) *Error {

@@ -9,19 +9,19 @@ import (
 // ServeHTTP is the native WebSocket door. It returns when the connection has
 // begun; [Hub.Shutdown] ends it.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l := h.accept(w, r, "native")
-	if l == nil {
+	p := new(nativePeer)
+	l := &p.line
+	if !h.accept(l, w, r, "native") {
 		return
 	}
-	p := &nativePeer{line: l}
 	p.carrier = carrier{
-		sink: l, visit: l.Visit, end: l.Close, leave: p.leave,
+		sink: l, visit: &l.Visit, end: l.Close, leave: p.leave,
 		begin: func(q *queue, _ string, _ uint64) { l.use(q) },
 	}
 	l.client = p
 	s, err := h.begin(r.URL.Query(), "", "native", &p.carrier)
 	if err != nil {
-		l.use(h.newQueue(0))
+		l.useOwn()
 		l.serve()
 		l.Close(asError(err))
 		return
@@ -33,7 +33,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // nativePeer is the [Client] of a native peer's WebSocket.
 type nativePeer struct {
-	line    *Line
+	line    Line
 	carrier carrier
 	session *session // nil when the peer was refused
 }
@@ -56,7 +56,7 @@ func (p *nativePeer) Closed(broken bool) {
 // leave closes the line although its queue belongs to another one now. What
 // was being written there may hang: nobody waits for it.
 func (p *nativePeer) leave(e *Error) {
-	l := p.line
+	l := &p.line
 	l.reason.Store(e)
 	l.fault.Store(true)
 	if e == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // idleLine is a line that only lends work.
-func idleLine() *Line { return &Line{Visit: &Visit{hub: New(Config{})}} }
+func idleLine() *Line { return &Line{Visit: Visit{hub: New(Config{})}} }
 
 // What comes of the work gets to who lent it, also from work that lends work itself.
 func TestLend(t *testing.T) {
