@@ -54,7 +54,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := &stream{visit: visit, control: http.NewResponseController(w), done: make(chan struct{}), w: w}
-	st.carrier = carrier{sink: st, visit: visit, numbered: true, begin: st.begin, end: st.end, leave: st.leave}
+	st.carrier = carrier{sink: st, bearer: st, visit: visit, numbered: true}
 	// How long the stream lasts is for the peer to say.
 	_, _ = st.control.SetReadDeadline(time.Time{}), st.control.SetWriteDeadline(time.Time{})
 	header := w.Header()

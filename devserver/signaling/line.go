@@ -31,6 +31,9 @@ type Client interface {
 	Closed(broken bool)
 }
 
+// answerer is a [Client] that hears of each answer to a ping.
+type answerer interface{ answered() }
+
 // Line is a WebSocket (RFC 6455) of any door, for text frames. It has one goroutine,
 // its reader; writing never waits. Make one with [Hub.Accept].
 type Line struct {
@@ -42,8 +45,6 @@ type Line struct {
 	client   Client
 	lastLook int64 // hub.looks at the last message
 	streak   int   // of messages in close succession
-	// answered, if set, hears of each answer to a ping.
-	answered func()
 
 	fault   atomic.Bool  // it is being closed
 	said    atomic.Bool  // the client has sent its close frame
@@ -144,8 +145,8 @@ func (l *Line) pong(payload []byte) {
 		return
 	}
 	l.touch()
-	if l.answered != nil {
-		l.answered()
+	if c, ok := l.client.(answerer); ok {
+		c.answered()
 	}
 }
 

@@ -55,7 +55,7 @@ func RoomName(name string) (string, error) {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "", refuse(BadMessage, "the room's name has a control character in it")
 	}
-	return name, nil
+	return strings.Clone(name), nil // it outlives the request, which it is a part of
 }
 
 // encode marshals one of the small server messages below. They hold strings

@@ -44,16 +44,22 @@ type session struct {
 // carrier is a line of a native peer: a WebSocket or an event stream.
 type carrier struct {
 	sink
+	bearer
 	visit *Visit
 	// numbered tells that each message of the peer comes with its number.
 	numbered bool
+}
+
+// bearer is what a peer asks of the line it is on.
+type bearer interface {
 	// begin tells the line, before anything is written to it, the queue that
 	// will be, the token that its peer has now, and how many messages it has seen.
-	begin func(q *queue, token string, seen uint64)
-	// end ends the line after what is queued; leave ends it, without a word when the
-	// error is nil, while its queue goes on elsewhere.
-	end   func(*Error)
-	leave func(*Error)
+	begin(q *queue, token string, seen uint64)
+	// end ends the line after what is queued.
+	end(*Error)
+	// leave ends it, without a word when the error is nil, while its queue goes on
+	// elsewhere.
+	leave(*Error)
 }
 
 // errLeft ends a line on which the peer said that it leaves.

@@ -14,10 +14,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.accept(l, w, r, "native") {
 		return
 	}
-	p.carrier = carrier{
-		sink: l, visit: &l.Visit, end: l.Close, leave: p.leave,
-		begin: func(q *queue, _ string, _ uint64) { l.use(q) },
-	}
+	p.carrier = carrier{sink: l, bearer: p, visit: &l.Visit}
 	l.client = p
 	s, err := h.begin(r.URL.Query(), "", "native", &p.carrier)
 	if err != nil {
@@ -27,7 +24,6 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.session = s
-	l.answered = func() { s.heard(&p.carrier) }
 	l.serve()
 }
 
@@ -52,6 +48,18 @@ func (p *nativePeer) Closed(broken bool) {
 		p.session.closed(&p.carrier, broken)
 	}
 }
+
+// answered implements answerer.
+func (p *nativePeer) answered() {
+	if p.session != nil {
+		p.session.heard(&p.carrier)
+	}
+}
+
+// begin, end and leave implement bearer.
+func (p *nativePeer) begin(q *queue, _ string, _ uint64) { p.line.use(q) }
+
+func (p *nativePeer) end(e *Error) { p.line.Close(e) }
 
 // leave closes the line although its queue belongs to another one now. What
 // was being written there may hang: nobody waits for it.

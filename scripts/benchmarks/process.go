@@ -87,6 +87,13 @@ type outcome struct {
 	Exchanged float64 `json:"exchanged_bytes"`
 }
 
+// least is the least of each figure of two outcomes of the same load.
+func (o outcome) least(p outcome) outcome {
+	o.Wall, o.CPU = min(o.Wall, p.Wall), min(o.CPU, p.CPU)
+	o.P50, o.P99 = min(o.P50, p.P50), min(o.P99, p.P99)
+	return o
+}
+
 // generate runs loadgen on its core, against the server.
 func (p *process) generate(ctx context.Context, program string, args ...string) (outcome, error) {
 	args = append([]string{"-c", generatorCore, program, "-address", p.address, "-pid", fmt.Sprint(p.pid())}, args...)

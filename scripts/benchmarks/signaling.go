@@ -38,16 +38,16 @@ func loads() []load {
 	cpu := func(o outcome) float64 { return o.CPU / float64(o.Count) * 100_000 }
 	const unit = "s per 100,000"
 	return []load{
-		{"1.2 KB, window 1", []string{"-size", "1200"}, 30_000, 10_000, []reading{
+		{"1.2 KB, window 1", []string{"-size", "1200"}, 20_000, 8_000, []reading{
 			{"1.2 KB, window 1", unit, cpu, [3]float64{0.26, 0.38, 1.20}}}},
-		{"3 KB, window 1", []string{"-size", "3000"}, 25_000, 10_000, []reading{
+		{"3 KB, window 1", []string{"-size", "3000"}, 18_000, 8_000, []reading{
 			{"3 KB, window 1", unit, cpu, [3]float64{0.25, 0.33, 1.30}}}},
-		{"200 B, window 16", []string{"-size", "200", "-window", "16"}, 60_000, 20_000, []reading{
+		{"200 B, window 16", []string{"-size", "200", "-window", "16"}, 45_000, 15_000, []reading{
 			{"200 B burst, window 16", unit, cpu, [3]float64{0.38, 0.55, 0.90}}}},
-		{"joins", []string{"-load", "joins"}, 1_500, 300, []reading{
+		{"joins", []string{"-load", "joins"}, 1_000, 200, []reading{
 			{"joins", unit, cpu, [3]float64{0.35, 0.52, 1.25}},
 			{"joins per second", "", func(o outcome) float64 { return float64(o.Count) / o.Wall }, [3]float64{}}}},
-		{"2,000 messages/s", []string{"-load", "latency", "-size", "1200", "-rate", "2000"}, 6_000, 2_000, []reading{
+		{"2,000 messages/s", []string{"-load", "latency", "-size", "1200", "-rate", "2000"}, 4_000, 1_500, []reading{
 			{"p50 at 2,000 msg/s", "µs", func(o outcome) float64 { return o.P50 }, [3]float64{0.55, 0.60, 1.15}},
 			{"p99 at 2,000 msg/s", "µs", func(o outcome) float64 { return o.P99 }, [3]float64{0.30, 0.30, 1.40}}}},
 	}
@@ -79,14 +79,14 @@ func signaling(ctx context.Context, s settings) (*report, error) {
 	for round := range rounds {
 		for i, load := range loads() {
 			line := fmt.Sprintf("round %d of %d: %s:", round+1, rounds, load.name)
+			args := append(load.args, "-count", strconv.Itoa(load.count/share), "-warm-up", strconv.Itoa(load.warm/share))
+			best, err := l.round(ctx, args)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", load.name, err)
+			}
 			for k, c := range l.secure {
-				o, err := l.measure(ctx, c, append(load.args,
-					"-count", strconv.Itoa(load.count/share), "-warm-up", strconv.Itoa(load.warm/share)))
-				if err != nil {
-					return nil, fmt.Errorf("%s: %s: %w", load.name, c.name, err)
-				}
-				measured[i][k] = append(measured[i][k], o)
-				line += fmt.Sprintf("  %s %s", c.name, figure(load.read[0].value(o)))
+				measured[i][k] = append(measured[i][k], best[k])
+				line += fmt.Sprintf("  %s %s", c.name, figure(load.read[0].value(best[k])))
 			}
 			fmt.Fprintln(s.progress, line)
 		}
@@ -99,6 +99,28 @@ func signaling(ctx context.Context, s settings) (*report, error) {
 	r.signaling(l, measured)
 	r.memory(l, held)
 	return r, nil
+}
+
+// tries is how often a round measures each contestant, in turns. The least counts: what
+// else goes on, on this machine or beside it on the same hardware, only ever adds.
+const tries = 3
+
+// round measures all contestants under one load.
+func (l *lineup) round(ctx context.Context, args []string) ([]outcome, error) {
+	best := make([]outcome, len(l.secure))
+	for try := range tries {
+		for k, c := range l.secure {
+			o, err := l.measure(ctx, c, args)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			if try > 0 {
+				o = o.least(best[k])
+			}
+			best[k] = o
+		}
+	}
+	return best, nil
 }
 
 // measure runs one load against one fresh server.
