@@ -8,8 +8,8 @@ import (
 )
 
 // smallBuffer is what a queue takes from the pool: an offer and what is around it fit.
-// tinyBuffer is enough for a ping, or the news of one peer: thousands of idle
-// connections may be asked for a sign of life at the same time.
+// What fits tinyBuffer, a ping or the news of one peer, gets no more than it needs: thousands
+// of idle connections may be asked for a sign of life at the same time.
 const (
 	smallBuffer = 4 << 10
 	tinyBuffer  = 96
@@ -134,7 +134,7 @@ func (q *queue) append(kind byte, size int, parts [][]byte) {
 func (q *queue) makeRoom(n int) {
 	if q.mem == nil {
 		if n <= tinyBuffer {
-			q.mem = make([]byte, 0, tinyBuffer)
+			q.mem = make([]byte, 0, n)
 		} else {
 			q.mem = *q.pool.Get().(*[]byte)
 		}

@@ -214,6 +214,13 @@ func (h *Hub) sessionOf(token string) *session {
 	return h.sessions[token]
 }
 
+// waits tells whether the peer is still to be heard on its line.
+func (s *session) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unproven
+}
+
 // heard notes that the peer is there, on the line c, and so has the last token.
 func (s *session) heard(c *carrier) {
 	s.mu.Lock()

@@ -51,9 +51,10 @@ func (p *nativePeer) Closed(broken bool) {
 
 // answered implements answerer.
 func (p *nativePeer) answered() {
-	if p.session != nil {
-		p.session.heard(&p.carrier)
+	if p.session == nil || !p.session.waits() {
+		return
 	}
+	_ = p.line.lend(func() error { p.session.heard(&p.carrier); return nil })
 }
 
 // begin, end and leave implement bearer.
