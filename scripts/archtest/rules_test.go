@@ -7,6 +7,7 @@ var rows = map[string][]string{
 	"certs/trust":                  {},
 	"cmd/rtcdev":                   {anyLibrary},
 	"devserver":                    {"devserver/signaling", "devserver/signaling/socketio", "devserver/signaling/peerjs"},
+	"devserver/lan":                {},
 	"devserver/signaling":          {},
 	"devserver/signaling/peerjs":   {"devserver/signaling"},
 	"devserver/signaling/socketio": {"devserver/signaling"},

@@ -1,0 +1,48 @@
+package lan
+
+import (
+	"strings"
+	"testing"
+)
+
+const (
+	table4 = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
+wlan0	00000000	0100A8C0	0003	0	0	600	00000000	0	0	0
+eth0	00000000	0100000A	0003	0	0	100	00000000	0	0	0
+down0	00000000	0100000A	0002	0	0	1	00000000	0	0	0
+tun0	00000000	0100080A	0003	0	0	0	00000080	0	0	0
+eth0	0000000A	00000000	0001	0	0	100	00FFFFFF	0	0	0
+`
+	table6 = `fd000000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fd000000000000000000000000000001 00000400 00000003 00000000 00000003     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000258 00000003 00000000 00000003    wlan0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000001 00000001 00000000 00200200       lo
+`
+)
+
+func TestDefaultRoute(t *testing.T) {
+	if got := bestDefault(strings.NewReader(table4), route4); got != "eth0" {
+		t.Errorf("IPv4's default route is by %q, want eth0, which has the smallest metric", got)
+	}
+	if got := bestDefault(strings.NewReader(table6), route6); got != "wlan0" {
+		t.Errorf("IPv6's default route is by %q, want wlan0, which has the smallest metric", got)
+	}
+	for _, bad := range []string{"", "x", "eth0 00000000 0 zz 0 0 0 00000000\n", "eth0 00000000 0 0003 0 0 -1 00000000\n"} {
+		if got := bestDefault(strings.NewReader(bad), route4); got != "" {
+			t.Errorf("%q has a default route by %q", bad, got)
+		}
+	}
+}
+
+func FuzzDefaultRoute(f *testing.F) {
+	f.Add(table4)
+	f.Add(table6)
+	f.Fuzz(func(t *testing.T, table string) {
+		for _, parse := range []func([]string) (string, uint64){route4, route6} {
+			if got := bestDefault(strings.NewReader(table), parse); !strings.Contains(table, got) {
+				t.Errorf("%q is not in the table", got)
+			}
+		}
+	})
+}
