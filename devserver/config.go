@@ -49,6 +49,9 @@ type Config struct {
 	Discovery bool
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
 	RoomSize int
+	// RoomToken, if set, is a secret that only those who have it in their link get past:
+	// letters, digits, - and _, eight or more.
+	RoomToken string
 	// Limits bound what one client, and all of them, can use up.
 	Limits Limits
 	// TLS must be able to give a certificate (RFC 8446 §4.4.2) for the names
@@ -138,7 +141,7 @@ func setting(format string, args ...any) error {
 }
 
 // Validate finds what is wrong with the settings a person makes (Dir, Proxy, Host,
-// Port, RoomSize, AllowOrigins) without opening anything. The error is a [*SettingError], or tells
+// Port, RoomSize, RoomToken, AllowOrigins) without opening anything. The error is a [*SettingError], or tells
 // why Dir cannot be served. [Run] calls it too.
 func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
@@ -149,6 +152,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Host != "" && c.Host != AllInterfaces && net.ParseIP(c.Host) == nil {
 		return setting("%q is not an IP address: give one of this machine's addresses, or none for all of them", c.Host)
+	}
+	if err := checkToken(c.RoomToken); err != nil {
+		return err
 	}
 	for _, origin := range c.AllowOrigins {
 		if err := checkOrigin(origin); err != nil {

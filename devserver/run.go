@@ -154,7 +154,7 @@ func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
 		Event:   "ready",
 		URL:     base,
 		URLs:    []string{base},
-		Room:    base + "?room=" + url.QueryEscape(signaling.DefaultRoom),
+		Room:    base + withToken("?room="+url.QueryEscape(signaling.DefaultRoom), cfg.RoomToken),
 		Port:    port,
 		Signal:  "wss://" + strings.TrimPrefix(base, "https://") + "_rtcdev/signal",
 		Version: cfg.Version,

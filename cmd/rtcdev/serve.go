@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type serveOptions struct {
 	open       bool
 	trust      string // "ask", "yes" or "no"
 	roomSize   int
+	roomToken  string
 	allowHosts []string
 	proxy      string
 	certFile   string // with keyFile: a certificate of the person's own
@@ -88,6 +90,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.open, "open", false, "open the room in a browser")
 	f.StringVar(&o.trust, "trust", "ask", "make this machine trust the local authority: `ask`, yes or no")
 	f.IntVar(&o.roomSize, "room-size", 2, "how many `peers` a room may have (the call app connects two)")
+	f.StringVar(&o.roomToken, "room-token", "", "let in only who has this `secret` in the link; without a value one is made")
+	f.Lookup("room-token").NoOptDefVal = madeToken
 	f.StringVar(&o.proxy, "proxy", "", "pass requests on to the app server at this `URL`, instead of serving a folder")
 	f.StringVar(&o.certFile, "cert-file", "", "show this certificate (PEM, with its chain) instead of the local authority's; needs --key-file")
 	f.StringVar(&o.keyFile, "key-file", "", "private `file` that belongs to --cert-file")
@@ -98,6 +102,12 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
 }
+
+// madeToken is what --room-token has without a value; no secret looks like it.
+const madeToken = "*"
+
+// newToken is 80 bits that nobody guesses, short enough to read out.
+func newToken() string { return strings.ToLower(rand.Text()[:16]) }
 
 // serve wires the authority, the built-in app and the server together.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
@@ -120,6 +130,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		SignalOnly:   o.signalOnly,
 		AllowOrigins: o.allowOrigins,
 		Discovery:    o.discovery,
+		RoomToken:    o.roomToken,
+	}
+	if o.roomToken == madeToken {
+		cfg.RoomToken = newToken()
 	}
 	if cfg.Limits, err = readLimits(o.limits); err != nil {
 		return err

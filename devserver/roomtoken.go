@@ -1,0 +1,82 @@
+package devserver
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// tokenName is what the secret is called in links and in the cookie that takes its place
+// once a page has been opened with it. (PeerJS has a "token" and a "key" of its own.)
+const tokenName = "room-token"
+
+// minToken is how long a secret of a person's own choice must be.
+const minToken = 8
+
+// checkToken tells whether a secret can stand in a link as it is and is not too short.
+func checkToken(token string) error {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	switch {
+	case token == "":
+		return nil
+	case strings.Trim(token, allowed) != "":
+		return setting("a room token has letters, digits, - and _ only, so that it can stand in a link")
+	case len(token) < minToken:
+		return setting("a room token of %d characters is soon guessed: give %d or more, or none to have one made", len(token), minToken)
+	}
+	return nil
+}
+
+// tokenGuard lets in who came by a link with the secret. The cookie makes it hold for
+// what a page loads and opens by itself, pages of the codelab and of PeerJS
+// included, which know nothing of it.
+type tokenGuard struct {
+	token string // empty lets everyone in
+	free  func(path string) bool
+}
+
+func (g tokenGuard) guard(next http.Handler) http.Handler {
+	if g.token == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		byLink := g.is(r.URL.Query().Get(tokenName))
+		switch {
+		case byLink:
+			// Lax: a link in another app is how people come here (RFC 6265bis §5.6.7).
+			http.SetCookie(w, &http.Cookie{
+				Name: tokenName, Value: g.token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+			})
+		case g.hasCookie(r), g.free(r.URL.Path):
+		default:
+			w.Header().Set("Cache-Control", "no-store")
+			http.Error(w, "This call is by invitation: open the link that the terminal shows, with its "+tokenName+".\n"+
+				"이 통화는 초대받은 사람만 들어올 수 있습니다. 터미널에 나온 링크를 "+tokenName+"까지 그대로 여세요.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g tokenGuard) hasCookie(r *http.Request) bool {
+	for _, c := range r.CookiesNamed(tokenName) {
+		if g.is(c.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// is compares in a time that does not tell how much of it is right.
+func (g tokenGuard) is(token string) bool {
+	return subtle.ConstantTimeCompare([]byte(token), []byte(g.token)) == 1
+}
+
+// withToken adds the secret to a link's query.
+func withToken(query, token string) string {
+	if token == "" {
+		return query
+	}
+	return query + "&" + tokenName + "=" + url.QueryEscape(token)
+}
