@@ -1,0 +1,240 @@
+package lan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/mdns/v2"
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// ErrNameTaken is returned when another machine on the network answers for the name.
+var ErrNameTaken = errors.New("another machine on this network has the name")
+
+const (
+	// answerTTL is short, in seconds, because pion/mdns tells nobody when an address is
+	// gone: what was answered has to go by itself. RFC 6762 section 6.7 has it as the most
+	// for resolvers that are not of multicast DNS.
+	answerTTL = 10
+	// probeInterval is how often Answer asks again whether another machine has the name.
+	// One that came later may not have noticed that the name is in use: pion/mdns answers
+	// no question for all types, as most probes are.
+	probeInterval = 30 * time.Second
+)
+
+// Answer answers for name, "laptop.local", by multicast DNS (RFC 6762), with the addresses
+// that addrs lists: on the interface of each, with at most one IPv4 and one IPv6 address,
+// the first ones of the list. addrs is asked again every two seconds, and has to be safe to
+// be called from the goroutine that called Answer. With no address, as on a machine without
+// a network, it answers on the loopback interface, with loopback's address.
+//
+// Before it answers on an interface it asks three times in 750 ms whether somebody else
+// there has the name (section 8.1), and while it answers every 30 s. Another responder of
+// this same machine is no other: both then answer the same. ready, which may be nil, is
+// called once, when the name is answered for.
+//
+// It returns nil when ctx is done, and then has stopped. Else the error is ErrBadName,
+// ErrNameTaken, or ErrNoMulticast when none of the interfaces could be used; nothing is
+// answered any more.
+func Answer(ctx context.Context, name string, addrs func() []netip.Addr, ready func()) error {
+	if !isName(name) {
+		return fmt.Errorf("%q: %w", name, ErrBadName)
+	}
+	a := &answerer{name: name, conns: make(map[netip.Addr]*mdns.Conn)}
+	defer a.keep(nil)
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		err := a.update(ctx, addrs())
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrNameTaken) || err != nil && ready != nil {
+			return fmt.Errorf("answering for %s: %w", name, err)
+		}
+		if ready != nil {
+			ready()
+			ready = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// answerer has a responder for each address it answers with: one of pion/mdns has one
+// address only, and the interfaces that there were when it began.
+type answerer struct {
+	name   string
+	conns  map[netip.Addr]*mdns.Conn
+	probed time.Time
+}
+
+// place is an address and its interface.
+type place struct {
+	ip    netip.Addr
+	iface net.Interface
+}
+
+// update ends the responders whose address is no longer listed, asks whether the name is
+// still free, and begins those that are missing. The error is the last one, when no
+// responder is left.
+func (a *answerer) update(ctx context.Context, ips []netip.Addr) error {
+	places, err := placesOf(ips)
+	if err != nil {
+		return err
+	}
+	a.keep(places)
+	due := time.Since(a.probed) >= probeInterval
+	var missing []place
+	var ask []net.Interface
+	for _, p := range places {
+		fresh := a.conns[p.ip] == nil
+		if fresh {
+			missing = append(missing, p)
+		}
+		if fresh || due {
+			ask = append(ask, p.iface)
+		}
+	}
+	if len(ask) > 0 {
+		if err := a.probe(ctx, ask); err != nil {
+			return err
+		}
+	}
+	err = ErrNoMulticast
+	for _, p := range missing {
+		conn, failed := respond(a.name, p)
+		if failed != nil {
+			err = fmt.Errorf("%w: %s: %w", ErrNoMulticast, p.iface.Name, failed)
+			continue
+		}
+		a.conns[p.ip] = conn
+	}
+	if len(a.conns) == 0 {
+		return err
+	}
+	return nil
+}
+
+// keep ends the responders of all addresses but these.
+func (a *answerer) keep(places []place) {
+	for ip, conn := range a.conns {
+		if !slices.ContainsFunc(places, func(p place) bool { return p.ip == ip }) {
+			_ = conn.Close()
+			delete(a.conns, ip)
+		}
+	}
+}
+
+// probe is ErrNameTaken when another machine has the name on one of the interfaces.
+// Loopback has no other machine.
+func (a *answerer) probe(ctx context.Context, ifaces []net.Interface) error {
+	a.probed = time.Now()
+	ifaces = slices.CompactFunc(ifaces, func(a, b net.Interface) bool { return a.Index == b.Index })
+	ifaces = slices.DeleteFunc(ifaces, func(i net.Interface) bool { return i.Flags&net.FlagLoopback != 0 })
+	if len(ifaces) == 0 {
+		return nil
+	}
+	questions, err := addressQuestions(a.name + ".")
+	if err != nil {
+		return err
+	}
+	own, err := ownAddresses()
+	if err != nil {
+		return err
+	}
+	taken := false
+	err = ask(ctx, ifaces, questions, func(r reply) bool {
+		ip, ok := r.address(a.name + ".")
+		taken = taken || ok && !own[ip] && !own[r.from]
+		return taken
+	})
+	if taken {
+		return ErrNameTaken
+	}
+	return err
+}
+
+// placesOf finds the interfaces of the addresses, and takes one address of each family for
+// each. Without any, it is loopback's.
+func placesOf(ips []netip.Addr) ([]place, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("listing this machine's network interfaces: %w", err)
+	}
+	var places []place
+	for _, iface := range all {
+		has, loop := addressesOf(iface), iface.Flags&net.FlagLoopback != 0
+		if loop || !works(iface) || iface.Flags&net.FlagMulticast == 0 {
+			continue
+		}
+		for _, four := range []bool{true, false} {
+			i := slices.IndexFunc(ips, func(ip netip.Addr) bool {
+				return ip.Is4() == four && isOffered(ip) && slices.Contains(has, ip)
+			})
+			if i >= 0 {
+				places = append(places, place{ips[i], iface})
+			}
+		}
+	}
+	if len(places) > 0 {
+		return places, nil
+	}
+	for _, iface := range all {
+		if has := addressesOf(iface); iface.Flags&net.FlagLoopback != 0 && works(iface) && len(has) > 0 {
+			return []place{{has[0], iface}}, nil
+		}
+	}
+	return nil, nil
+}
+
+// respond answers for name on the interface of the place, with its address.
+func respond(name string, p place) (*mdns.Conn, error) {
+	has4, has6 := families(p.iface)
+	var four *ipv4.PacketConn
+	var six *ipv6.PacketConn
+	// Sockets for the group of an address, which Go shares with the other responders.
+	if has4 {
+		if c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: group4(), Port: mdnsPort}); err == nil {
+			four = ipv4.NewPacketConn(c)
+		}
+	}
+	if has6 {
+		if c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: group6(), Port: mdnsPort}); err == nil {
+			six = ipv6.NewPacketConn(c)
+		}
+	}
+	conn, err := mdns.NewServer(four, six,
+		mdns.WithName("rtcdev"),
+		mdns.WithLocalNames(name),
+		mdns.WithLocalAddress(p.ip.AsSlice()),
+		mdns.WithInterfaces(p.iface),
+		mdns.WithIncludeLoopback(p.ip.IsLoopback()),
+		mdns.WithRecordTypes(dnsmessage.TypeA, dnsmessage.TypeAAAA),
+		mdns.WithResponseTTL(answerTTL),
+		mdns.WithCacheRefresh(false),
+		mdns.WithLoggerFactory(&logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}),
+	)
+	if err != nil {
+		if four != nil {
+			_ = four.Close()
+		}
+		if six != nil {
+			_ = six.Close()
+		}
+		return nil, err
+	}
+	return conn, nil
+}
