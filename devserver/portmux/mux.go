@@ -2,7 +2,6 @@ package portmux
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -237,25 +236,30 @@ func (m *Mux) drop(c *conn) {
 
 // tell returns whose connection it is, and in which form; nil when it is nobody's.
 func (m *Mux) tell(c *conn) (*listener, net.Conn) {
-	first, err := c.first.readFrom(c.Conn)
-	switch {
-	case err != nil:
+	b := new(beginning)
+	first, err := b.first.readFrom(c.Conn)
+	if err != nil {
 		return nil, nil
+	}
+	c.begin.Store(b)
+	switch {
 	case first == tlsHandshake:
-		return m.tellTLS(c)
+		return m.tellTLS(c, b)
 	case first < stunBelow:
 		return m.relay, c
 	}
 	return m.plain, c
 }
 
-func (m *Mux) tellTLS(c *conn) (*listener, net.Conn) {
+func (m *Mux) tellTLS(c *conn, b *beginning) (*listener, net.Conn) {
 	secure := tls.Server(c, m.tls)
-	ctx, hello := withHello(context.Background())
-	if err := secure.HandshakeContext(ctx); err != nil {
-		m.refused(secure, reasonOf(err, hello.noCertificate), err)
+	b.handshake = true
+	if err := secure.HandshakeContext(b.context()); err != nil {
+		reason, alert := b.reasonOf(err)
+		m.refused(secure, reason, alert, err)
 		return nil, nil
 	}
+	c.begin.Store(nil)
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case alpnTURN, alpnSTUN:
 		return m.relay, secure
@@ -271,8 +275,8 @@ func (m *Mux) tellInside(secure *tls.Conn) (*listener, net.Conn) {
 	first, err := c.first.readFrom(secure)
 	switch {
 	case err != nil:
-		if reason := reasonOf(err, false); reason == CertificateRefused || reason == AlertSent {
-			m.refused(secure, reason, err) // with TLS 1.3, later than others do
+		if alert := alertOf(err); alert != 0 { // with TLS 1.3, later than others do
+			m.refused(secure, reasonOfAlert(alert), alert, err)
 		}
 		return nil, nil
 	case first < stunBelow:
@@ -281,12 +285,12 @@ func (m *Mux) tellInside(secure *tls.Conn) (*listener, net.Conn) {
 	return m.https, c
 }
 
-func (m *Mux) refused(secure *tls.Conn, reason Reason, err error) {
+func (m *Mux) refused(secure *tls.Conn, reason Reason, alert tls.AlertError, err error) {
 	if m.cfg.OnRefused == nil || m.isClosed() {
 		return
 	}
 	m.cfg.OnRefused(Refusal{
 		Remote: secure.RemoteAddr(), Local: secure.LocalAddr(), ServerName: secure.ConnectionState().ServerName,
-		Reason: reason, Alert: alertOf(err), Err: err,
+		Reason: reason, Alert: alert, Err: err,
 	})
 }

@@ -1,7 +1,6 @@
 package portmux
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -66,27 +65,38 @@ const (
 	UnknownCA              tls.AlertError = 48
 )
 
-// reasonOf decides from the error of a handshake. noCertificate tells what only
-// GetCertificate knows.
-func reasonOf(err error, noCertificate bool) Reason {
-	var header tls.RecordHeaderError
-	var broken *net.OpError
-	switch alert := alertOf(err); {
-	case alert >= BadCertificate && alert <= CertificateUnknown, alert == UnknownCA:
-		return CertificateRefused
-	case alert != 0:
-		return AlertSent
-	case noCertificate:
-		return NoCertificate
-	case errors.As(err, &header) && header.Conn != nil: // so it was the first record
-		return NotTLS
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return TimedOut
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.As(err, &broken) && (broken.Op == "read" || broken.Op == "write"):
-		return WentAway
+// badRecordMAC is what crypto/tls answers to a record that does not decrypt.
+const badRecordMAC tls.AlertError = 20
+
+// reasonOf decides from the error of a handshake, and what was noted beside it. The
+// alert is the client's, or 0.
+func (b *beginning) reasonOf(err error) (Reason, tls.AlertError) {
+	if alert := alertOf(err); alert != 0 {
+		return reasonOfAlert(alert), alert
 	}
-	return Failed
+	var header tls.RecordHeaderError
+	var op *net.OpError
+	isOp := errors.As(err, &op)
+	switch {
+	case isOp && op.Op == "local error" && op.Err.Error() == badRecordMAC.Error() && b.alert != 0:
+		return reasonOfAlert(b.alert), b.alert
+	case b.noCertificate:
+		return NoCertificate, 0
+	case errors.As(err, &header) && header.Conn != nil: // so it was the first record
+		return NotTLS, 0
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return TimedOut, 0
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isOp && (op.Op == "read" || op.Op == "write"):
+		return WentAway, 0
+	}
+	return Failed, 0
+}
+
+func reasonOfAlert(alert tls.AlertError) Reason {
+	if alert >= BadCertificate && alert <= CertificateUnknown || alert == UnknownCA {
+		return CertificateRefused
+	}
+	return AlertSent
 }
 
 // alertOf returns the alert that the other side sent, or 0, which is close_notify
@@ -104,20 +114,4 @@ func alertOf(err error) tls.AlertError {
 		}
 	}
 	return 0
-}
-
-// hello is what is learnt of a handshake while it runs.
-type hello struct{ noCertificate bool }
-
-type helloKey struct{}
-
-func withHello(ctx context.Context) (context.Context, *hello) {
-	h := new(hello)
-	return context.WithValue(ctx, helloKey{}, h), h
-}
-
-func noteNoCertificate(ctx context.Context) {
-	if h, ok := ctx.Value(helloKey{}).(*hello); ok {
-		h.noCertificate = true
-	}
 }
