@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -43,8 +44,9 @@ type Line struct {
 	raw      wire
 	queue    *queue
 	client   Client
-	lastLook int64 // hub.looks at the last message
-	streak   int   // of messages in close succession
+	early    time.Duration // by how much its pings come before the others'
+	lastLook int64         // hub.looks at the last message
+	streak   int           // of messages in close succession
 
 	fault   atomic.Bool  // it is being closed
 	said    atomic.Bool  // the client has sent its close frame
@@ -118,11 +120,14 @@ func (l *Line) Serve(c Client) {
 
 // serve is Serve for a line that has its client.
 func (l *Line) serve() {
-	// These are between the frames of one message; see control for the others.
+	// These are between the frames of one message, or after the end; see control for
+	// the others.
 	l.conn.SetPingHandler(func(payload string) error { l.ping([]byte(payload)); return nil })
 	l.conn.SetPongHandler(func(payload string) error { l.pong([]byte(payload)); return nil })
 	// Ours closes after what is queued; gorilla's own would cut in before.
 	l.conn.SetCloseHandler(func(int, string) error { return nil })
+	// Thousands that came at once, after a restart, are not to be asked at once.
+	l.early = rand.N(l.hub.cfg.PingInterval / 4)
 	l.hub.register(&l.Visit, l)
 	go l.read()
 }
@@ -417,7 +422,7 @@ func (l *Line) look(now time.Time) {
 			l.reason.CompareAndSwap(nil, refuse(NoPong, "no answer to a ping"))
 			l.cut()
 		}
-	case now.UnixNano()-heard > int64(cfg.PingInterval):
+	case now.UnixNano()-heard > int64(cfg.PingInterval-l.early):
 		l.pinged.Store(now.UnixNano())
 		l.queue.ping(l)
 	case l.queue.wantsAnswer(l):

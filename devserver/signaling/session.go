@@ -118,7 +118,7 @@ func readResume(token, seen, last string) (string, uint64, error) {
 	if err != nil {
 		return "", 0, errors.New(`"seen" is not the number of messages it has got`)
 	}
-	return token, n, nil
+	return strings.Clone(token), n, nil // it outlives the request, which it is a part of
 }
 
 // resume puts the peer with the token on the line c, which has seen so many messages

@@ -101,8 +101,9 @@ func signaling(ctx context.Context, s settings) (*report, error) {
 	return r, nil
 }
 
-// tries is how often a round measures each contestant, in turns. The least counts: what
-// else goes on, on this machine or beside it on the same hardware, only ever adds.
+// tries is how often a round measures each contestant, in turns. The least of each figure
+// counts: what else goes on, on this machine or beside it on the same hardware, adds to
+// it. That is most of the slowest hundredth, too, for all contestants alike.
 const tries = 3
 
 // round measures all contestants under one load.

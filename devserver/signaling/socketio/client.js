@@ -7,7 +7,7 @@
 
 const RESERVED = ['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'];
 const SEPARATOR = '\x1e'; // between packets; JSON has it only escaped
-const MAX_BATCH = 60000; // bytes in one POST, but for a single packet: with keepalive it may have 64 KiB
+const MAX_BATCH = 60000; // bytes in a POST of several packets: keepalive allows 64 KiB
 const ANY = Symbol('any event');
 const OPEN_TIME = 10000; // ms until a way that does not open is given up
 const FIRST_DELAY = 500; // ms before the first new try
@@ -132,7 +132,7 @@ class Socket {
     this._events = typeof WebSocket === 'undefined';
     this._room = null; // the one we are in, or have asked for
     this._named = false; // the page has named one
-    this._media = false; // the page has said 'got user media'
+    this._media = false; // it has said 'got user media'
   }
 
   get disconnected() {
@@ -383,7 +383,7 @@ class Socket {
 
   // _greet is the beginning of a connection. After a break the page gets its room
   // back, unless it sees to that itself, and hears a 'bye' first: whom it talked to
-  // has heard one of it, and so both begin again: what was to be said in that call is void.
+  // has heard one of it, and so both begin again: what waits of that call is void.
   _greet(id) {
     this.id = id;
     this.connected = true;
@@ -393,14 +393,16 @@ class Socket {
     this._fire('connect');
     const room = this._room;
     const asks = this._queue.some(({ name }) => name === 'create or join');
-    if (room !== null && !asks) {
+    if (room !== null && !asks && this.connected) {
       const dead = this._queue.filter(({ ofACall }) => ofACall);
       this._queue = this._queue.filter(({ ofACall }) => !ofACall);
       dead.forEach(({ id }) => this._answer(id, 'socket has been disconnected'));
       this._fire('message', 'bye');
-      this._line.send(encode('', 'create or join', [room]));
-      if (this._media) {
-        this._line.send('42["message","got user media"]');
+      if (this.connected) {
+        this._line.send(encode('', 'create or join', [room]));
+        if (this._media) {
+          this._line.send('42["message","got user media"]');
+        }
       }
     }
     this._greeting = false;

@@ -58,11 +58,11 @@
 //     follows it, until the receiving page has its camera too and says the same,
 //     because until then it could not answer. A page that only watches never says that,
 //     and cannot be told from one whose person has not yet answered the browser's question:
-//     so after five seconds it gets the offer all the same, and again when it says "got
-//     user media" and has not answered;
-//   - of offers that cross, which happens when a line has broken before there was a call,
-//     one gets through, and is the same for both: else both would wait for an answer.
-//     This too is for pages that say "got user media" only;
+//     so after five seconds it gets the offer all the same, and the offer with its
+//     candidates again when it says "got user media" and has not answered;
+//   - of offers that cross in a pair, which happens when a line has broken before there was
+//     a call, one gets through, and is the same for both: else both would wait for an
+//     answer. This too is for pages that say "got user media" only;
 //   - "got user media" is repeated to who comes later, and to the room when the
 //     page says it before it enters;
 //   - a page that made an offer while it was alone, on the strength of what it

@@ -81,3 +81,28 @@ func TestOffersOfOtherPages(t *testing.T) {
 		t.Errorf("they were held back for %v", took)
 	}
 }
+
+// In a larger room each page makes an offer for each: none is left out.
+func TestOffersOfAMesh(t *testing.T) {
+	s := start(t, signaling.Config{RoomSize: 3}, Config{}, false)
+	const media = `["message","got user media"]`
+	a, b := s.pair("mesh")
+	c := s.dial(4)
+	c.send(`42["create or join","mesh"]`)
+	c.hears(`["joined"`, `["ready"`)
+	for _, p := range []*client{a, b} {
+		p.hears(`["join"`)
+		p.send("42" + media)
+		c.hears(media)
+	}
+	c.send("42" + media)
+	a.hears(media, media)
+	b.hears(media, media)
+	const one, two = `["message",{"type":"offer","from":"a"}]`, `["message",{"type":"offer","from":"b"}]`
+	a.send("42" + one)
+	c.hears(one)
+	b.hears(one)
+	b.send("42" + two)
+	c.hears(two)
+	a.hears(two)
+}

@@ -1,13 +1,16 @@
 package socketio
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A page of the codelab cannot answer an offer until it has its camera: what the other
 // one says from its offer on is held back for it till then. There are also pages that
 // only watch and never have a camera, and no way to tell them from one whose person has
 // not answered the browser's question yet. So after holdTime the page gets it all the
-// same, and a second time if it comes to say "got user media" without an answer before:
-// then the first was too early, and lost on it.
+// same; and what is of the call a second time if it comes to say "got user media" without
+// an answer before: then the first was too early, and lost on it.
 
 const (
 	holdTime     = 5 * time.Second
@@ -17,10 +20,15 @@ const (
 
 // hold is what a peer has said since its offer.
 type hold struct {
-	timer   *time.Timer
-	packets [][]byte
-	size    int  // bytes of them
-	passed  bool // the page has got them, perhaps too early
+	timer  *time.Timer
+	said   []saying
+	size   int  // bytes of their packets
+	passed bool // the page has got them, perhaps too early
+}
+
+type saying struct {
+	packet  []byte
+	ofACall bool
 }
 
 // beginHold needs v.mu, as what follows.
@@ -29,8 +37,8 @@ func (v *view) beginHold(p *peer) {
 	h.timer = time.AfterFunc(holdTime, func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if p.hold == h && !h.passed && !v.passHeld(p) {
-			v.socket.session.end(tooSlow())
+		if p.hold == h && !h.passed {
+			v.passHeld(p)
 		}
 	})
 	p.hold = h
@@ -39,33 +47,50 @@ func (v *view) beginHold(p *peer) {
 
 // keep adds what the peer says, and passes it on if the rest has been already. A hold
 // that grows too large ends.
-func (v *view) keep(p *peer, text []byte) bool {
+func (v *view) keep(p *peer, packet, data []byte) bool {
 	h := p.hold
-	h.packets = append(h.packets, text)
-	h.size += len(text)
-	full := len(h.packets) > maxHeld || h.size > maxHeldBytes
-	ok := true
-	switch {
-	case h.passed:
-		ok = v.send(text)
-	case full:
-		ok = v.passHeld(p)
+	if h.passed {
+		if !v.send(packet) {
+			return false
+		}
+		if !isOfACall(data) {
+			return true
+		}
 	}
-	if full {
+	h.said = append(h.said, saying{packet, isOfACall(data)})
+	h.size += len(packet)
+	if len(h.said) > maxHeld || h.size > maxHeldBytes {
+		if !h.passed {
+			v.passHeld(p)
+		}
 		p.endHold()
 	}
-	return ok
+	return true
 }
 
-// passHeld gives the page what is held, and keeps it.
-func (v *view) passHeld(p *peer) bool {
-	p.hold.passed = true
+// passHeld gives the page what is held, and keeps what is of the call.
+func (v *view) passHeld(p *peer) {
+	h := p.hold
+	h.passed = true
 	v.glare.got = time.Now()
-	ok := true
-	for _, text := range p.hold.packets {
-		ok = ok && v.send(text)
+	for _, s := range h.said {
+		v.send(s.packet) // ends the session by itself if there is no room for it
 	}
-	return ok
+	h.said = slices.DeleteFunc(h.said, func(s saying) bool { return !s.ofACall })
+}
+
+// dropHeld ends a call that is held back. What is no part of it is passed on.
+func (v *view) dropHeld(p *peer) {
+	h := p.hold
+	p.endHold()
+	if h == nil || h.passed {
+		return
+	}
+	for _, s := range h.said {
+		if !s.ofACall {
+			v.send(s.packet)
+		}
+	}
 }
 
 func (p *peer) endHold() {

@@ -35,8 +35,9 @@ func TestHeldOffer(t *testing.T) {
 	c.hears(`["joined"`, `["ready"`, media) // a said it before c came
 	a.hears(`["join"`, `["ready"`)
 	a.send("42" + offer)
-	a.send(`42["message","bye"]`) // takes back what was held
-	c.hears(`["message","bye"]`)
+	a.send(`42["hello"]`)
+	a.send(`42["message","bye"]`) // takes back what was held of the call
+	c.hears(`["hello"]`, `["message","bye"]`)
 	a.send("42" + offer)
 	for range maxHeld {
 		a.send("42" + candidate)
@@ -62,15 +63,16 @@ func TestHeldOfferOfAWatcher(t *testing.T) {
 		calling[i], watching[i] = s.pair(fmt.Sprint("room ", i))
 		calling[i].send("42" + media)
 		calling[i].send("42" + offer)
-		calling[i].send(`42["message","candidate 1"]`)
+		calling[i].send(`42["message",{"type":"candidate","n":1}]`)
+		calling[i].send(`42["message","no part of the call"]`)
 		watching[i].hears(media)
 	}
 
 	began := time.Now()
 	for i, w := range watching {
-		w.hears(offer, `["message","candidate 1"]`)
-		calling[i].send(`42["message","candidate 2"]`)
-		w.hears(`["message","candidate 2"]`)
+		w.hears(offer, `["message",{"type":"candidate","n":1}]`, `["message","no part of the call"]`)
+		calling[i].send(`42["message",{"type":"candidate","n":2}]`)
+		w.hears(`["message",{"type":"candidate","n":2}]`)
 	}
 	if waited := time.Since(began); waited < holdTime/2 {
 		t.Errorf("the offer was held back for %v only", waited)
@@ -80,11 +82,11 @@ func TestHeldOfferOfAWatcher(t *testing.T) {
 	watcher.send("42" + media) // a camera after all: no news, as it has answered
 	watcher.settled()
 	slow.send("42" + media)
-	slow.hears(offer, `["message","candidate 1"]`, `["message","candidate 2"]`)
+	slow.hears(offer, `["message",{"type":"candidate","n":1}]`, `["message",{"type":"candidate","n":2}]`)
 	slow.settled()
 	chatting.send(`42["message","hello"]`) // is no answer
 	chatting.send("42" + media)
-	chatting.hears(offer, `["message","candidate 1"]`, `["message","candidate 2"]`)
+	chatting.hears(offer, `["message",{"type":"candidate","n":1}]`, `["message",{"type":"candidate","n":2}]`)
 	gone.settled() // what was held was for the room that it has left
 }
 
@@ -101,4 +103,20 @@ func TestTooEarly(t *testing.T) {
 	b.send(`42["create or join","r"]`)
 	b.hears(`["joined"`, `["ready"`)
 	a.hears(`["message","bye"]`, `["created"`, `["join"`, `["ready"`, `["message","got user media"]`)
+}
+
+// A page that cannot take what was held back is ended: it does not miss a part of it.
+func TestHeldIsTooMuch(t *testing.T) {
+	s := start(t, signaling.Config{QueueMessages: 8}, Config{}, false)
+	a, b := s.pair("r")
+	a.send(`42["message","got user media"]`)
+	b.hears(`["message","got user media"]`)
+	a.send(`42["message",{"type":"offer"}]`)
+	for range 60 {
+		a.send(`42["message",{"type":"candidate"}]`)
+	}
+	a.send(`421["message","last"]`)
+	a.acknowledged("1")
+	b.send(`42["message","got user media"]`)
+	a.hears(`["message","got user media"]`, `["message","bye"]`) // it is out of the room
 }

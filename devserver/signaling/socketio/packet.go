@@ -184,13 +184,30 @@ func isOffer(data []byte) bool  { return isDescription(data, "offer") }
 func isAnswer(data []byte) bool { return isDescription(data, "answer") }
 
 func isDescription(data []byte, kind string) bool {
-	if data[0] != '{' || !bytes.Contains(data, []byte(`"`+kind+`"`)) {
-		return false
+	return bytes.Contains(data, []byte(`"`+kind+`"`)) && readDescription(data).Type == kind
+}
+
+// isOfACall tells what means something in one call only: a session description, or a
+// candidate as the codelab, adapter.js and RTCIceCandidate write it.
+func isOfACall(data []byte) bool {
+	d := readDescription(data)
+	switch d.Type {
+	case "offer", "answer", "pranswer", "candidate":
+		return true
 	}
-	var description struct {
-		Type string `json:"type"`
+	return d.Candidate != nil
+}
+
+type description struct {
+	Type      string          `json:"type"`
+	Candidate json.RawMessage `json:"candidate"`
+}
+
+func readDescription(data []byte) (d description) {
+	if data[0] != '{' || json.Unmarshal(data, &d) != nil {
+		return description{}
 	}
-	return json.Unmarshal(data, &description) == nil && description.Type == kind
+	return d
 }
 
 // asText reads a JSON string, or a number as its digits: a room may be either.

@@ -105,21 +105,26 @@ func (s *session) heard(kind byte) {
 	s.deadline.Reset(s.patience())
 }
 
-// send queues a packet and reports false when the client is too far behind. It
-// never waits. After the end it quietly does nothing.
+// send queues a packet and reports false when the client is too far behind: then the
+// session ends, whether the caller minds or not. It never waits. After the end it
+// quietly does nothing.
 func (s *session) send(packet []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	fits := true
 	switch {
 	case s.ended:
-		return true
 	case s.line != nil:
-		return s.line.Send(packet)
+		fits = s.line.Send(packet)
 	case len(s.queue) >= maxPending || s.queued+len(packet) > maxPendingBytes:
-		return false
+		fits = false
+	default:
+		s.put(packet)
 	}
-	s.put(packet)
-	return true
+	if !fits {
+		go s.end(tooSlow()) // which needs s.mu, and perhaps the caller's locks
+	}
+	return fits
 }
 
 // put needs s.mu.

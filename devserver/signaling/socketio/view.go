@@ -71,6 +71,7 @@ func (v *view) welcome(peers []string) bool {
 func (v *view) joined(id string) bool {
 	alone := len(v.peers) == 0
 	v.peers[id] = &peer{}
+	v.glare = glare{}
 	if !v.explicit {
 		return true
 	}
@@ -95,13 +96,14 @@ func (v *view) isReady() bool {
 func (v *view) left(id string) bool {
 	p := v.peers[id]
 	delete(v.peers, id)
+	v.glare = glare{}
 	if p != nil {
-		p.endHold()
+		v.dropHeld(p)
 	}
 	if !v.explicit || p == nil || len(v.peers) > 0 { // a call with another goes on
 		return true
 	}
-	v.ready, v.glare = false, glare{}
+	v.ready = false
 	if !p.bye && !v.send([]byte(messageHead+sayBye+"]")) {
 		return false
 	}
@@ -120,14 +122,14 @@ func (v *view) signal(from string, data []byte) bool {
 	p.bye = says(data, sayBye)
 	switch {
 	case p.bye:
-		p.endHold()
+		v.dropHeld(p)
 		v.glare = glare{}
 	case says(data, sayMedia):
 		p.media = true
 	case isAnswer(data):
 		v.glare.made = time.Time{}
 	case p.media && isOffer(data):
-		if !v.glare.comesIn(v.socket.id < from) {
+		if v.inPair() && !v.glare.comesIn(v.socket.id < from) {
 			return true // it is the same for both which of the two counts
 		}
 		if !v.socket.granted.Load() && p.hold == nil {
@@ -137,7 +139,7 @@ func (v *view) signal(from string, data []byte) bool {
 		}
 	}
 	if p.hold != nil {
-		return v.keep(p, text)
+		return v.keep(p, text, data)
 	}
 	return v.send(text)
 }
@@ -157,12 +159,16 @@ func (v *view) sending(data []byte) bool {
 		return false
 	case isAnswer(data), says(data, sayBye):
 		v.glare = glare{}
-	case offer && v.socket.granted.Load() && !v.glare.goesOut():
+	case offer && v.inPair() && v.socket.granted.Load() && !v.glare.goesOut():
 		v.emit("log", []string{"rtcdev:", "this page has just got an offer, so its own is left out"})
 		return false
 	}
 	return true
 }
+
+// inPair tells whether it is clear whom an offer is for. In larger rooms, where each page
+// makes one for each, only the pages know.
+func (v *view) inPair() bool { return len(v.peers) == 1 }
 
 // places is how many are in the room.
 func (v *view) places() int {

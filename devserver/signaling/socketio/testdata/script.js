@@ -233,6 +233,21 @@ const cases = {
     b.unload();
   },
 
+  async 'a break: a page that disconnects at the bye stays so'() {
+    const a = open();
+    const socket = a.io();
+    socket.emit('create or join', 'enough');
+    await once(socket, 'created');
+    socket.once('message', () => socket.disconnect());
+    const ends = [];
+    socket.on('disconnect', (why) => ends.push(why));
+    a.cut();
+    await once(socket, 'message');
+    await new Promise(setImmediate);
+    assert.deepStrictEqual([ends, a.errors], [['transport close', 'io client disconnect'], []]);
+    a.unload();
+  },
+
   async 'a break before the room has answered'() {
     const a = open();
     const socket = a.io();
