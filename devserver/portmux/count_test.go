@@ -176,7 +176,7 @@ func BenchmarkRead(b *testing.B) {
 
 // BenchmarkConnection is a whole connection: TCP, the handshake, one byte and its end.
 func BenchmarkConnection(b *testing.B) {
-	cert, pool, _ := selfSigned(b)
+	cert, pool, _ := issued(b)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -49,6 +49,6 @@
 //
 // A client that finishes the handshake and refuses the certificate only then is not
 // seen by OnRefused if it negotiated a protocol: its alert comes to the consumer, as
-// an error of Read. Browsers, OpenSSL, Go and Node refuse before they finish. A
-// server that speaks first (SMTP, SSH) cannot be behind a mux.
+// an error of Read. Browsers, OpenSSL and Go refuse before they finish. A server that
+// speaks first (SMTP, SSH) cannot be behind a mux.
 package portmux

@@ -20,7 +20,7 @@ func FuzzFirstBytes(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	cert, _, _ := selfSigned(f)
+	cert, _, _ := issued(f)
 	m := New([]net.Listener{nowhere{}}, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Patience: time.Minute})
 	f.Cleanup(m.Close)
 	type handed struct {

@@ -46,33 +46,38 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// selfSigned gives a certificate for localhost, 127.0.0.1 and ::1, who trusts it,
-// and a file with it for other programs.
-func selfSigned(t testing.TB) (cert tls.Certificate, pool *x509.CertPool, file string) {
+// issued gives a certificate for localhost, 127.0.0.1 and ::1, who trusts its root,
+// and a file with that for other programs.
+func issued(t testing.TB) (cert tls.Certificate, pool *x509.CertPool, file string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "portmux test"}, // curl wants an issuer's name
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	sign := func(template, parent *x509.Certificate) []byte {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "portmux test"},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: sign(root, root)})
+	leaf := sign(&x509.Certificate{
+		SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}, root)
 	file = filepath.Join(t.TempDir(), "root.pem")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pool = x509.NewCertPool()
 	pool.AppendCertsFromPEM(text)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool, file
+	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}, pool, file
 }
 
 // port is a mux with the consumers that a test wants.
@@ -97,7 +102,7 @@ func open(t *testing.T, change func(*Config)) *port {
 
 func openOn(t *testing.T, l net.Listener, change func(*Config)) *port {
 	t.Helper()
-	cert, pool, file := selfSigned(t)
+	cert, pool, file := issued(t)
 	p := &port{t: t, addr: l.Addr().String(), pool: pool, file: file, refusals: make(chan Refusal, 1000)}
 	cfg := Config{
 		TLS:       &tls.Config{Certificates: []tls.Certificate{cert}},

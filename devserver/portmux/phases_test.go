@@ -146,8 +146,8 @@ func wantDripCut(t *testing.T, c net.Conn, b []byte) {
 
 // Who is slow, but in time, is served, whatever the pieces.
 func TestSlowInTime(t *testing.T) {
-	p := open(t, nil).everything(nil)
-	slow := &slowly{Conn: p.dial(), pause: time.NewTicker(3 * time.Millisecond)}
+	p := open(t, func(c *Config) { c.Patience = time.Minute }).everything(nil)
+	slow := &slowly{Conn: p.dial(), pause: time.NewTicker(time.Millisecond)}
 	defer slow.pause.Stop()
 	<-time.After(200 * time.Millisecond) // the first byte is late
 	c := tls.Client(slow, &tls.Config{RootCAs: p.pool, ServerName: "localhost"})
@@ -181,7 +181,7 @@ func (s *slowly) Write(b []byte) (int, error) {
 
 // A consumer that does not accept holds up nobody else, and only so many.
 func TestSlowConsumer(t *testing.T) {
-	p := open(t, func(c *Config) { c.Patience = 3 * time.Second })
+	p := open(t, func(c *Config) { c.Patience = 4 * time.Second })
 	p.https(nil)
 	plain := p.Plain()
 	p.serve()

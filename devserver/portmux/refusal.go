@@ -25,8 +25,8 @@ type Refusal struct {
 // Reason is why a TLS handshake failed.
 type Reason int
 
-// The reasons. A client's alert is a fact; that it went away is often a refusal too,
-// of a client that closes without a word.
+// The reasons. A client's alert is a fact; WentAway can be a refusal, too: Node leaves
+// without a word when it does not trust the certificate.
 const (
 	// Failed means that client and server have no version, cipher suite or protocol
 	// in common, or that the client broke the rules of TLS.

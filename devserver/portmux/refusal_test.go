@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -81,6 +82,10 @@ func TestRefusals(t *testing.T) {
 		"curl": {nil, func(p *port) {
 			tool(p.t, "", "curl", "-sS", "https://"+p.addr+"/")
 		}, Refusal{Reason: CertificateRefused, Alert: UnknownCA}},
+		"node, which leaves without a word": {nil, func(p *port) {
+			_, port, _ := strings.Cut(p.addr, ":")
+			tool(p.t, "", "node", "-e", "require('tls').connect({host: '127.0.0.1', port: process.argv[1], servername: 'localhost'}).on('error', e => console.log(e.code))", port)
+		}, Refusal{ServerName: "localhost", Reason: WentAway}},
 		"another alert": {nil, func(p *port) {
 			c := send(p, clientHello(p.t))
 			_, _ = c.Read(make([]byte, 1)) // the server's part of the handshake

@@ -1,0 +1,95 @@
+//go:build unix
+
+package portmux
+
+import (
+	"context"
+	"crypto/tls"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// browser runs a browser with an empty home until it has ended or stop is closed, and
+// returns what it printed.
+func browser(t *testing.T, stop <-chan struct{}, name string, args ...string) string {
+	t.Helper()
+	needTool(t, name)
+	home := t.TempDir()
+	for i, arg := range args {
+		args[i] = strings.Replace(arg, "HOME", home, 1)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = home
+	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with its other processes
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // what it printed or did tells
+	}()
+	select {
+	case <-stop:
+		cancel()
+	case <-ended:
+	}
+	<-ended
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what outlives it, of its group
+	return out.String()
+}
+
+// Browsers tell that they do not trust the root, each in its own words.
+func TestBrowsersRefuse(t *testing.T) {
+	for name, c := range map[string]struct {
+		alert tls.AlertError
+		args  []string
+	}{
+		"chromium":    {CertificateUnknown, []string{"--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "--user-data-dir=HOME/profile", "--dump-dom"}},
+		"firefox-esr": {UnknownCA, []string{"--headless", "--no-remote", "--profile", "HOME", "--screenshot", "HOME/page.png"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := open(t, nil).everything(nil)
+			told := make(chan Refusal, 1)
+			stop := make(chan struct{})
+			go func() {
+				defer close(stop)
+				select {
+				case r := <-p.refusals:
+					told <- r
+				case <-t.Context().Done():
+				}
+			}()
+			_, port, _ := strings.Cut(p.addr, ":")
+			browser(t, stop, name, append(c.args, "https://localhost:"+port+"/")...)
+			select {
+			case r := <-told:
+				if r.Reason != CertificateRefused || r.Alert != c.alert || r.ServerName != "localhost" {
+					t.Errorf("told: %+v", r)
+				}
+			default:
+				t.Error("it ended, and no refusal is told")
+			}
+		})
+	}
+}
+
+// Chromium's plain requests, and the connections it opens on suspicion, end well.
+func TestChromiumPlain(t *testing.T) {
+	p := open(t, nil).everything(nil)
+	got := browser(t, nil, "chromium", "--no-sandbox", "--headless", "--disable-gpu", "--no-first-run",
+		"--user-data-dir=HOME/profile", "--dump-dom", "http://"+p.addr+"/")
+	wantIn(t, got, "plain true")
+	wantNoRefusal(t, p)
+}
