@@ -11,6 +11,7 @@ var rows = map[string][]string{
 	"devserver/signaling":          {},
 	"devserver/signaling/peerjs":   {"devserver/signaling"},
 	"devserver/signaling/socketio": {"devserver/signaling"},
+	"devserver/web":                {},
 	"scripts/archtest":             {},
 	"scripts/benchmarks": {"scripts/benchmarks/client", "scripts/benchmarks/procstat",
 		"scripts/benchmarks/soak"},
