@@ -46,24 +46,31 @@ const (
 // ErrNameTaken, or ErrNoMulticast when none of the interfaces could be used; nothing is
 // answered any more.
 func Answer(ctx context.Context, name string, addrs func() []netip.Addr, ready func()) error {
+	return answer(ctx, name, addrs, ready, probeInterval)
+}
+
+// answer is Answer that asks every interval whether another machine has the name.
+func answer(ctx context.Context, name string, addrs func() []netip.Addr, ready func(), interval time.Duration) error {
+	if ready == nil {
+		ready = func() {}
+	}
 	if !isName(name) {
 		return fmt.Errorf("%q: %w", name, ErrBadName)
 	}
-	a := &answerer{name: name, conns: make(map[netip.Addr]*mdns.Conn)}
+	a := &answerer{name: name, interval: interval, conns: make(map[netip.Addr]*mdns.Conn)}
 	defer a.keep(nil)
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	for {
+	for begun := false; ; begun = true {
 		err := a.update(ctx, addrs())
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrNameTaken) || err != nil && ready != nil {
+		if errors.Is(err, ErrNameTaken) || err != nil && !begun {
 			return fmt.Errorf("answering for %s: %w", name, err)
 		}
-		if ready != nil {
+		if !begun {
 			ready()
-			ready = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -76,9 +83,10 @@ func Answer(ctx context.Context, name string, addrs func() []netip.Addr, ready f
 // answerer has a responder for each address it answers with: one of pion/mdns has one
 // address only, and the interfaces that there were when it began.
 type answerer struct {
-	name   string
-	conns  map[netip.Addr]*mdns.Conn
-	probed time.Time
+	name     string
+	interval time.Duration // between two questions whether the name is still free
+	conns    map[netip.Addr]*mdns.Conn
+	probed   time.Time // when that was asked last
 }
 
 // place is an address and its interface.
@@ -96,7 +104,7 @@ func (a *answerer) update(ctx context.Context, ips []netip.Addr) error {
 		return err
 	}
 	a.keep(places)
-	due := time.Since(a.probed) >= probeInterval
+	due := time.Since(a.probed) >= a.interval
 	var missing []place
 	var ask []net.Interface
 	for _, p := range places {
@@ -167,8 +175,8 @@ func (a *answerer) probe(ctx context.Context, ifaces []net.Interface) error {
 	return err
 }
 
-// placesOf finds the interfaces of the addresses, and takes one address of each family for
-// each. Without any, it is loopback's.
+// placesOf finds the interfaces of the addresses that multicast is possible on, and takes
+// one address of each family for each. Where no addresses are given it is loopback's.
 func placesOf(ips []netip.Addr) ([]place, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -177,27 +185,22 @@ func placesOf(ips []netip.Addr) ([]place, error) {
 	var places []place
 	for _, iface := range all {
 		has, loop := addressesOf(iface), iface.Flags&net.FlagLoopback != 0
-		if loop || !works(iface) || iface.Flags&net.FlagMulticast == 0 {
-			continue
-		}
-		for _, four := range []bool{true, false} {
-			i := slices.IndexFunc(ips, func(ip netip.Addr) bool {
-				return ip.Is4() == four && isOffered(ip) && slices.Contains(has, ip)
-			})
-			if i >= 0 {
-				places = append(places, place{ips[i], iface})
+		switch {
+		case !works(iface) || len(has) == 0:
+		case loop && len(ips) == 0:
+			return []place{{has[0], iface}}, nil
+		case !loop && iface.Flags&net.FlagMulticast != 0:
+			for _, four := range []bool{true, false} {
+				i := slices.IndexFunc(ips, func(ip netip.Addr) bool {
+					return ip.Is4() == four && isOffered(ip) && slices.Contains(has, ip)
+				})
+				if i >= 0 {
+					places = append(places, place{ips[i], iface})
+				}
 			}
 		}
 	}
-	if len(places) > 0 {
-		return places, nil
-	}
-	for _, iface := range all {
-		if has := addressesOf(iface); iface.Flags&net.FlagLoopback != 0 && works(iface) && len(has) > 0 {
-			return []place{{has[0], iface}}, nil
-		}
-	}
-	return nil, nil
+	return places, nil
 }
 
 // respond answers for name on the interface of the place, with its address.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,34 +45,40 @@ func device(name string) (devType string, virtual bool) {
 	return devType, virtual
 }
 
-// defaultLink is the interface of the default route: IPv4's, or IPv6's where IPv4 has
-// none. Empty when there is no such route.
+// defaultLink is the one of the links that has the default route: IPv4's, or IPv6's where
+// IPv4 has none. Empty when there is no such route. A route by an interface that has lost
+// its cable stays in the kernel's table; it does not count.
 func defaultLink(links []link) string {
-	four, err4 := defaultIn("/proc/net/route", route4)
+	four, err4 := defaultIn("/proc/net/route", route4, links)
 	if four != "" {
 		return four
 	}
-	six, err6 := defaultIn("/proc/net/ipv6_route", route6)
+	six, err6 := defaultIn("/proc/net/ipv6_route", route6, links)
 	if six == "" && err4 != nil && err6 != nil {
 		return defaultByConnect(links)
 	}
 	return six
 }
 
-func defaultIn(path string, parse func(fields []string) (iface string, metric uint64)) (string, error) {
+// A routeParser reads the fields of a line of one of the kernel's tables. The metric is
+// noMetric for what is no default route.
+type routeParser func(fields []string) (iface string, metric uint64)
+
+func defaultIn(path string, parse routeParser, links []link) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	return bestDefault(f, parse), nil
+	return bestDefault(f, parse, links), nil
 }
 
-// bestDefault is the interface of the default route with the smallest metric.
-func bestDefault(table io.Reader, parse func(fields []string) (iface string, metric uint64)) string {
+// bestDefault is the link whose default route has the smallest metric.
+func bestDefault(table io.Reader, parse routeParser, links []link) string {
 	best, least := "", uint64(noMetric)
 	for lines := bufio.NewScanner(table); lines.Scan(); {
-		if iface, metric := parse(strings.Fields(lines.Text())); metric < least {
+		iface, metric := parse(strings.Fields(lines.Text()))
+		if metric < least && slices.ContainsFunc(links, func(l link) bool { return l.name == iface }) {
 			best, least = iface, metric
 		}
 	}
@@ -79,7 +86,7 @@ func bestDefault(table io.Reader, parse func(fields []string) (iface string, met
 }
 
 // route4 reads a line of /proc/net/route: Iface Destination Gateway Flags RefCnt Use
-// Metric Mask … The metric is noMetric for what is no default route.
+// Metric Mask …
 func route4(f []string) (string, uint64) {
 	if len(f) < 8 || f[1] != "00000000" || f[7] != "00000000" {
 		return "", noMetric

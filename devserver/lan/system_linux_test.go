@@ -22,14 +22,18 @@ eth0	0000000A	00000000	0001	0	0	100	00FFFFFF	0	0	0
 )
 
 func TestDefaultRoute(t *testing.T) {
-	if got := bestDefault(strings.NewReader(table4), route4); got != "eth0" {
+	links := []link{{name: "wlan0"}, {name: "eth0"}, {name: "down0"}, {name: "tun0"}}
+	if got := bestDefault(strings.NewReader(table4), route4, links); got != "eth0" {
 		t.Errorf("IPv4's default route is by %q, want eth0, which has the smallest metric", got)
 	}
-	if got := bestDefault(strings.NewReader(table6), route6); got != "wlan0" {
+	if got := bestDefault(strings.NewReader(table6), route6, links); got != "wlan0" {
 		t.Errorf("IPv6's default route is by %q, want wlan0, which has the smallest metric", got)
 	}
+	if got := bestDefault(strings.NewReader(table4), route4, links[:1]); got != "wlan0" {
+		t.Errorf("without eth0 IPv4's default route is by %q, want wlan0", got)
+	}
 	for _, bad := range []string{"", "x", "eth0 00000000 0 zz 0 0 0 00000000\n", "eth0 00000000 0 0003 0 0 -1 00000000\n"} {
-		if got := bestDefault(strings.NewReader(bad), route4); got != "" {
+		if got := bestDefault(strings.NewReader(bad), route4, links); got != "" {
 			t.Errorf("%q has a default route by %q", bad, got)
 		}
 	}
@@ -39,9 +43,11 @@ func FuzzDefaultRoute(f *testing.F) {
 	f.Add(table4)
 	f.Add(table6)
 	f.Fuzz(func(t *testing.T, table string) {
-		for _, parse := range []func([]string) (string, uint64){route4, route6} {
-			if got := bestDefault(strings.NewReader(table), parse); !strings.Contains(table, got) {
-				t.Errorf("%q is not in the table", got)
+		for _, parse := range []routeParser{route4, route6} {
+			for line := range strings.Lines(table) {
+				if iface, metric := parse(strings.Fields(line)); metric < noMetric && (iface == "" || !strings.Contains(line, iface)) {
+					t.Errorf("%q is not in %q", iface, line)
+				}
 			}
 		}
 	})
