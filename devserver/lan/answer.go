@@ -33,9 +33,9 @@ const (
 
 // Answer answers for name, "laptop.local", by multicast DNS (RFC 6762), with the addresses
 // that addrs lists: on the interface of each, with at most one IPv4 and one IPv6 address,
-// the first ones of the list. addrs is asked again every two seconds, and has to be safe to
-// be called from the goroutine that called Answer. With no address, as on a machine without
-// a network, it answers on the loopback interface, with loopback's address.
+// the first ones of the list. addrs is called every two seconds, in the goroutine that
+// called Answer. When it lists none, as on a machine without a network, the answer is given
+// on the loopback interface only, with loopback's address.
 //
 // Before it answers on an interface it asks three times in 750 ms whether somebody else
 // there has the name (section 8.1), and while it answers every 30 s. Another responder of
@@ -57,7 +57,7 @@ func answer(ctx context.Context, name string, addrs func() []netip.Addr, ready f
 	if !isName(name) {
 		return fmt.Errorf("%q: %w", name, ErrBadName)
 	}
-	a := &answerer{name: name, interval: interval, conns: make(map[netip.Addr]*mdns.Conn)}
+	a := &answerer{name: name, interval: interval, conns: make(map[spot]*mdns.Conn)}
 	defer a.keep(nil)
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
@@ -84,9 +84,9 @@ func answer(ctx context.Context, name string, addrs func() []netip.Addr, ready f
 // address only, and the interfaces that there were when it began.
 type answerer struct {
 	name     string
-	interval time.Duration // between two questions whether the name is still free
-	conns    map[netip.Addr]*mdns.Conn
-	probed   time.Time // when that was asked last
+	interval time.Duration       // between two questions whether the name is still free
+	conns    map[spot]*mdns.Conn // nil where there can be none: it is not tried again
+	probed   time.Time           // when that was asked last
 }
 
 // place is an address and its interface.
@@ -95,9 +95,16 @@ type place struct {
 	iface net.Interface
 }
 
+// spot tells places apart: an interface that was plugged in anew is another one.
+type spot struct {
+	ip    netip.Addr
+	index int
+}
+
+func (p place) spot() spot { return spot{p.ip, p.iface.Index} }
+
 // update ends the responders whose address is no longer listed, asks whether the name is
-// still free, and begins those that are missing. The error is the last one, when no
-// responder is left.
+// still free, and begins those that are missing. Without any responder there is an error.
 func (a *answerer) update(ctx context.Context, ips []netip.Addr) error {
 	places, err := placesOf(ips)
 	if err != nil {
@@ -106,43 +113,49 @@ func (a *answerer) update(ctx context.Context, ips []netip.Addr) error {
 	a.keep(places)
 	due := time.Since(a.probed) >= a.interval
 	var missing []place
-	var ask []net.Interface
+	var where []net.Interface
 	for _, p := range places {
-		fresh := a.conns[p.ip] == nil
-		if fresh {
+		_, tried := a.conns[p.spot()]
+		if !tried {
 			missing = append(missing, p)
 		}
-		if fresh || due {
-			ask = append(ask, p.iface)
+		if !tried || due {
+			where = append(where, p.iface)
 		}
 	}
-	if len(ask) > 0 {
-		if err := a.probe(ctx, ask); err != nil {
+	if len(where) > 0 {
+		if err := a.probe(ctx, where); err != nil {
 			return err
 		}
 	}
-	err = ErrNoMulticast
 	for _, p := range missing {
 		conn, failed := respond(a.name, p)
 		if failed != nil {
-			err = fmt.Errorf("%w: %s: %w", ErrNoMulticast, p.iface.Name, failed)
-			continue
+			err = fmt.Errorf("%s: %w", p.iface.Name, failed)
 		}
-		a.conns[p.ip] = conn
+		a.conns[p.spot()] = conn
 	}
-	if len(a.conns) == 0 {
-		return err
+	for _, conn := range a.conns {
+		if conn != nil {
+			return nil
+		}
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoMulticast, err)
+	}
+	return ErrNoMulticast
 }
 
-// keep ends the responders of all addresses but these.
+// keep ends the responders of all places but these.
 func (a *answerer) keep(places []place) {
-	for ip, conn := range a.conns {
-		if !slices.ContainsFunc(places, func(p place) bool { return p.ip == ip }) {
-			_ = conn.Close()
-			delete(a.conns, ip)
+	for at, conn := range a.conns {
+		if slices.ContainsFunc(places, func(p place) bool { return p.spot() == at }) {
+			continue
 		}
+		if conn != nil {
+			_ = conn.Close()
+		}
+		delete(a.conns, at)
 	}
 }
 

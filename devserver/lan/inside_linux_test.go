@@ -59,6 +59,9 @@ func TestInside(t *testing.T) {
 	case "name":
 		name, err := Name(ctx)
 		say("%q %v", name, err)
+	case "connect":
+		m, err := readMachine()
+		say("%s %v", defaultByConnect(m.links), err)
 	case "ask": // for the addresses of args[2] on the interface args[1]
 		say("%s", strings.Join(asked(t, ctx, args[1], args[2]), " "))
 	default:

@@ -47,7 +47,7 @@ func TestWatchNamespace(t *testing.T) {
 	watch.end()
 }
 
-// TestDefaultRoute6 has a default route in IPv6 only.
+// TestDefaultRoute6 has a default route in IPv6 only, then one in IPv4 too, which counts.
 func TestDefaultRoute6(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
@@ -59,6 +59,10 @@ func TestDefaultRoute6(t *testing.T) {
 	n.onHost("-6 route add default via fd77::2 dev h0")
 	watch := start(t, n.host, "watch")
 	watch.want("10.77.0.1 h0 virtual default;fd77::1 h0 virtual default;10.9.0.1 eth7 virtual;")
+	start(t, n.host, "connect").want("h0 <nil>") // as other systems find it
+	n.onHost("route add default via 10.9.0.2 dev eth7")
+	watch.want("10.9.0.1 eth7 virtual default;10.77.0.1 h0 virtual;fd77::1 h0 virtual;")
+	start(t, n.host, "connect").want("eth7 <nil>")
 }
 
 // resolved asks Avahi until it says the address, as it keeps older ones for a while.

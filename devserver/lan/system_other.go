@@ -2,6 +2,8 @@
 
 package lan
 
+import "errors"
+
 // isWSL is false: WSL is a Linux.
 func isWSL() bool { return false }
 
@@ -11,4 +13,4 @@ func device(string) (devType string, virtual bool) { return "", false }
 func defaultLink(links []link) string { return defaultByConnect(links) }
 
 // changes has nothing to listen to here: Watch looks by itself from time to time.
-func changes() (<-chan struct{}, func(), error) { return nil, nil, errNotSupported }
+func changes() (<-chan struct{}, func(), error) { return nil, nil, errors.ErrUnsupported }

@@ -2,7 +2,6 @@ package lan
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -14,8 +13,6 @@ const (
 	// that comes up is told of several times.
 	settleTime = 250 * time.Millisecond
 )
-
-var errNotSupported = errors.New("not supported on this system")
 
 // Watch calls changed with the list of [Addresses] at once, and again whenever it has
 // become another one: never twice in a row with the same list, and at most some four times
