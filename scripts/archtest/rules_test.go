@@ -48,6 +48,7 @@ var homes = map[string]home{
 	"github.com/pion/mdns":               {packages: []string{"devserver/lan"}},
 	"github.com/pion/turn":               {packages: []string{"devserver/relay"}},
 	"github.com/pion/webrtc":             {packages: []string{"devserver/peer"}},
+	"github.com/skip2/go-qrcode":         {packages: []string{"cmd/rtcdev"}},
 	"github.com/smallstep/truststore":    {packages: []string{"certs/trust"}},
 	"github.com/spf13/cobra":             {packages: []string{"cmd/rtcdev"}},
 	"github.com/spf13/pflag":             {packages: []string{"cmd/rtcdev"}},
@@ -58,6 +59,7 @@ var homes = map[string]home{
 	"github.com/chromedp/cdproto":        {testOnly: true},
 	"github.com/chromedp/chromedp":       {testOnly: true},
 	"github.com/creack/pty":              {testOnly: true},
+	"github.com/makiuchi-d/gozxing":      {testOnly: true},
 	"github.com/rogpeppe/go-internal":    {testOnly: true},
 	"go.uber.org/goleak":                 {testOnly: true},
 }
