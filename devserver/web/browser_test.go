@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -112,13 +114,13 @@ func (tb *tab) listen() {
 }
 
 // wantQuietConsole fails if the console has shown anything but what a browser
-// writes for a refused connection.
+// writes for a refused connection or page.
 func (tb *tab) wantQuietConsole() {
 	tb.t.Helper()
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
 	for _, p := range tb.problems {
-		if !strings.Contains(p, "Failed to load resource: net::ERR_") && !strings.Contains(p, "WebSocket connection to ") {
+		if !strings.Contains(p, "Failed to load resource: ") && !strings.Contains(p, "WebSocket connection to ") {
 			tb.t.Errorf("console: %s", p)
 		}
 	}
@@ -176,6 +178,8 @@ func (tb *tab) before(js string) {
 	command(tb, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: js})
 }
 
+// screenshot keeps what the whole page looks like, if RTCDEV_SCREENSHOTS names a
+// folder.
 func (tb *tab) screenshot(name string) {
 	tb.t.Helper()
 	dir := os.Getenv("RTCDEV_SCREENSHOTS")
@@ -183,7 +187,7 @@ func (tb *tab) screenshot(name string) {
 		return
 	}
 	png := run(tb, "taking a screenshot", chromedp.FullScreenshot(100))
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)); err != nil {
 		tb.t.Fatal(err)
 	}
 }
@@ -212,11 +216,6 @@ func serve(t *testing.T) *httptest.Server {
 // TestPagesFit looks at the page as each device at the size of a phone.
 func TestPagesFit(t *testing.T) {
 	s, tb := serve(t), openTab(t)
-	if dir := os.Getenv("RTCDEV_SCREENSHOTS"); dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, size := range [][2]int64{{320, 640}, {390, 844}} {
 		run(tb, "resizing", chromedp.EmulateViewport(size[0], size[1], chromedp.EmulateMobile))
 		for _, lang := range []string{"en", "ko"} {
@@ -263,4 +262,61 @@ func (tb *tab) wantFit(name string, d Device) {
 	case d.Platform != Unknown && (steps < 3 || steps > 4):
 		tb.t.Errorf("%s: %d steps are visible", name, steps)
 	}
+}
+
+// TestOtherPagesFit looks at the two small pages, and at all of them in the dark.
+func TestOtherPagesFit(t *testing.T) {
+	s, tb := serve(t), openTab(t)
+	run(tb, "resizing", chromedp.EmulateViewport(320, 640, chromedp.EmulateMobile))
+	for _, lang := range []string{"en", "ko"} {
+		tb.as(agentOf(t, "iphone"), lang)
+		run(tb, "opening", chromedp.Navigate(s.URL+"/secret"))
+		tb.wantFit("need-secret", Device{})
+		tb.screenshot("need-secret-" + lang)
+	}
+	pages := newPages(t)
+	notice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What is shown by who does not follow.
+		recorded := httptest.NewRecorder()
+		pages.ToHTTPS(recorded, r)
+		w.Header().Set("Content-Type", recorded.Header().Get("Content-Type"))
+		w.Header().Set("Content-Security-Policy", recorded.Header().Get("Content-Security-Policy"))
+		w.Write(recorded.Body.Bytes())
+	}))
+	t.Cleanup(notice.Close)
+	run(tb, "opening", chromedp.Navigate(notice.URL))
+	tb.wantFit("to-https", Device{})
+	tb.screenshot("to-https")
+
+	command(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+	})
+	for _, device := range []string{"iphone", "android-samsung", "android-kakaotalk"} {
+		tb.as(agentOf(t, device), "ko")
+		run(tb, "opening", chromedp.Navigate(s.URL+"/?room=kitchen"))
+		if background := eval[string](tb, `getComputedStyle(document.body).backgroundColor`); background != "rgb(21, 21, 20)" {
+			t.Errorf("in the dark the page is %s", background)
+		}
+		tb.screenshot("dark-" + device)
+	}
+	tb.wantQuietConsole()
+}
+
+// TestIPv6 checks that the policy lets the page test an address that a policy
+// cannot name.
+func TestIPv6(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(newPages(t).SetUp))
+	s.Listener.Close()
+	s.Listener = ln
+	s.Start()
+	t.Cleanup(s.Close)
+	tb := openTab(t)
+	tb.as(agentOf(t, "iphone"), "en")
+	run(tb, "opening", chromedp.Navigate(s.URL+"/"))
+	tb.wait(`document.querySelector("#status").textContent.includes("Begin with step 1")`)
+	tb.wantQuietConsole()
 }

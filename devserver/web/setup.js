@@ -56,7 +56,8 @@ export class Watcher {
     this.#vain = https ? 0 : this.#vain + 1;
     // A WebSocket that must fail is left alone: each one slows down the next. But a
     // content blocker may be what stops the other test.
-    const socket = (https || this.#vain % DOUBT === 0) && (await world.socket());
+    const worthIt = https || this.#halves > 0 || this.#vain % DOUBT === 0;
+    const socket = worthIt && (await world.socket());
     if (https && socket) {
       world.say("ready");
       world.leave();
