@@ -47,6 +47,21 @@ func TestWatchNamespace(t *testing.T) {
 	watch.end()
 }
 
+// TestWatchRoute changes nothing but a route, on a network that is otherwise still: no
+// IPv6 address is being tried out, of which the kernel would tell too.
+func TestWatchRoute(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	n.onHost("link set h0 addrgenmode none")
+	n.onHost("-6 address flush dev h0")
+	watch := start(t, n.host, "watch")
+	watch.want("10.77.0.1 h0 virtual;")
+	n.onHost("route add default via 10.77.0.2 dev h0")
+	watch.want("10.77.0.1 h0 virtual default;")
+	n.onHost("route del default")
+	watch.want("10.77.0.1 h0 virtual;")
+}
+
 // TestDefaultRoute6 has a default route in IPv6 only, then one in IPv4 too, which counts.
 func TestDefaultRoute6(t *testing.T) {
 	t.Parallel()
