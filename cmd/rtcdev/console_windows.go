@@ -12,3 +12,6 @@ func consoleCodePage() uint32 {
 	page, _, _ := proc.Call()
 	return uint32(page)
 }
+
+// keepInBackground does nothing: no job takes a console from another.
+func keepInBackground() {}
