@@ -241,6 +241,9 @@ func TestStatus(t *testing.T) {
 	if to := w.Header().Get("Location"); w.Code != 307 || to != "https://192.168.0.5:8443/a%2Fb?c=d&lang=ko" {
 		t.Errorf("ToHTTPS: %d %s", w.Code, to)
 	}
+	if link := `href="/_rtcdev/trust?c=d&amp;lang=ko"`; !strings.Contains(w.Body.String(), link) {
+		t.Errorf("ToHTTPS has no %s", link)
+	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Host = "a;b"
 	w = httptest.NewRecorder()

@@ -130,6 +130,9 @@ func (v visit) Sockets() string { return "wss://" + strings.TrimSuffix(v.host, "
 // Same is this page's address on HTTPS.
 func (v visit) Same() string { return v.Origin() + v.path + encode(v.query) }
 
+// SetUp is the set-up page, with what the link had.
+func (v visit) SetUp() string { return "/_rtcdev/trust" + encode(v.query) }
+
 // Plain is this page's address on plain HTTP, to be opened elsewhere.
 func (v visit) Plain() string {
 	return "http://" + strings.TrimSuffix(v.host, ":80") + v.path + encode(v.query)
