@@ -132,15 +132,15 @@ func scan(img image.Image, pure bool) (string, error) {
 func TestQRCode(t *testing.T) {
 	const query = "?room=lobby&token=k3v9xw7q2mznd4ta"
 	addresses := map[string]string{ // what a phone reads
-		"http://192.168.0.5:8443/":                  "HTTP://192.168.0.5:8443/",
-		"http://192.168.100.105:8443/":              "HTTP://192.168.100.105:8443/",
-		"http://mac-mini.local:8443/":               "HTTP://MAC-MINI.LOCAL:8443/",
-		"http://[fd12:3456:789a:1::c0de]:8443/":     "HTTP://[FD12:3456:789A:1::C0DE]:8443/",
-		"http://192.168.0.5:8443/" + query:          "HTTP://192.168.0.5:8443/" + query,
-		"http://mac-mini.local:8443/" + query:       "HTTP://MAC-MINI.LOCAL:8443/" + query,
-		"http://[fd12:3456::c0de]:8443/" + query:    "HTTP://[FD12:3456::C0DE]:8443/" + query,
-		"http://[fe80::1%25wlp2s0]:8443/":           "http://[fe80::1%25wlp2s0]:8443/",
-		"http://192.168.0.5:8443/" + longPath(1000): "HTTP://192.168.0.5:8443/" + longPath(1000),
+		"http://192.168.0.5:8443/":                 "HTTP://192.168.0.5:8443/",
+		"http://192.168.100.105:8443/":             "HTTP://192.168.100.105:8443/",
+		"http://mac-mini.local:8443/":              "HTTP://MAC-MINI.LOCAL:8443/",
+		"http://[fd12:3456:789a:1::c0de]:8443/":    "HTTP://[FD12:3456:789A:1::C0DE]:8443/",
+		"http://192.168.0.5:8443/" + query:         "HTTP://192.168.0.5:8443/" + query,
+		"http://mac-mini.local:8443/" + query:      "HTTP://MAC-MINI.LOCAL:8443/" + query,
+		"http://[fd12:3456::c0de]:8443/" + query:   "HTTP://[FD12:3456::C0DE]:8443/" + query,
+		"http://[fe80::1%25wlp2s0]:8443/":          "http://[fe80::1%25wlp2s0]:8443/",
+		"http://192.168.0.5:8443/" + longPath(300): "HTTP://192.168.0.5:8443/" + longPath(300),
 	}
 	for address, want := range addresses {
 		for _, wide := range []bool{false, true} {
@@ -176,18 +176,22 @@ func TestQRCodeLengths(t *testing.T) {
 	}
 }
 
-// The usual address needs few cells: this is what capitals are for.
+// The usual addresses fit the usual windows: this is what capitals are for.
 func TestQRCodeIsSmall(t *testing.T) {
 	for _, c := range []struct {
+		address        string
 		console        console
 		columns, lines int
 	}{
-		{console{columns: 80, lines: 24}, 29, 15},
-		{console{columns: 120, lines: 30, wide: true}, 58, 29}, // a new Windows console
+		{"http://192.168.0.5:8443/", console{columns: 80, lines: 24}, 29, 15},
+		{"http://192.168.0.5:8443/", console{columns: 120, lines: 30, wide: true}, 58, 29}, // a new Windows console
+		{"http://192.168.100.105:8443/", console{columns: 80, lines: 24}, 33, 17},
+		{"http://192.168.100.105:8443/?room=lobby&token=k3v9xw7q2mznd4ta", console{columns: 80, lines: 24}, 41, 21},
+		{"http://[fd12:3456:789a:bcde:f012:3456:789a:bcde]:8443/", console{columns: 80, lines: 24}, 37, 19},
 	} {
-		grid := readCells(t, qrCode("http://192.168.0.5:8443/", c.console), themes()["dark"])
+		grid := readCells(t, qrCode(c.address, c.console), themes()["dark"])
 		if len(grid) != c.lines || len(grid[0]) != c.columns {
-			t.Errorf("%+v: %d columns and %d lines, want %d and %d", c.console, len(grid[0]), len(grid), c.columns, c.lines)
+			t.Errorf("%s: %d columns and %d lines, want %d and %d", c.address, len(grid[0]), len(grid), c.columns, c.lines)
 		}
 	}
 }
