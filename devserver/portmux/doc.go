@@ -20,7 +20,7 @@
 // that time. While a connection is in the mux it has one goroutine; once it is
 // handed over it has none, and no deadline. It is then the consumer's to close.
 // Consumers do not wait for each other. A connection whose listener nobody took, or
-// whose consumer has closed it, or has left [backlog] others waiting, is closed at once.
+// whose consumer has closed it, or leaves 128 others waiting, is closed at once.
 //
 // # Serving HTTP
 //
