@@ -226,7 +226,7 @@ func TestPagesFit(t *testing.T) {
 				if a.want.App == NoApp {
 					tb.wait(`/step 1|1단계|below|아래/.test(document.querySelector("#status").textContent)`)
 				}
-				tb.wantFit(name, a.want)
+				tb.wantFit(name, size[0], a.want)
 				tb.screenshot(name)
 				tb.wantQuietConsole()
 			}
@@ -234,22 +234,23 @@ func TestPagesFit(t *testing.T) {
 	}
 }
 
-// wantFit checks what is on the screen: all of it, nothing beside it, and
-// nothing too small for a thumb.
-func (tb *tab) wantFit(name string, d Device) {
+// wantFit checks what is on a screen of that width: all of it, nothing beside
+// it, and nothing too small for a thumb. (The page's innerWidth grows with what
+// does not fit.)
+func (tb *tab) wantFit(name string, width int64, d Device) {
 	tb.t.Helper()
-	faults := eval[[]string](tb, `(() => {
-		const faults = [];
+	faults := eval[[]string](tb, fmt.Sprintf(`(() => {
+		const faults = [], width = %d;
 		const root = document.documentElement;
-		if (root.scrollWidth > innerWidth) faults.push("the page is " + root.scrollWidth + " wide");
+		if (root.scrollWidth > width) faults.push("the page is " + root.scrollWidth + " wide");
 		for (const e of document.body.querySelectorAll("*")) {
 			if (!e.checkVisibility()) continue;
 			const { left, right, height } = e.getBoundingClientRect();
-			if (right > innerWidth + 0.5 || left < -0.5) faults.push(e.outerHTML.slice(0, 80) + " goes from " + left + " to " + right);
+			if (right > width + 0.5 || left < -0.5) faults.push(e.outerHTML.slice(0, 80) + " goes from " + left + " to " + right);
 			if (e.matches("a.button, summary, .choices a, .top a") && height < 44) faults.push(e.outerHTML.slice(0, 80) + " is " + height + " high");
 		}
 		return faults;
-	})()`)
+	})()`, width))
 	for _, f := range faults {
 		tb.t.Errorf("%s: %s", name, f)
 	}
@@ -271,7 +272,7 @@ func TestOtherPagesFit(t *testing.T) {
 	for _, lang := range []string{"en", "ko"} {
 		tb.as(agentOf(t, "iphone"), lang)
 		run(tb, "opening", chromedp.Navigate(s.URL+"/secret"))
-		tb.wantFit("need-secret", Device{})
+		tb.wantFit("need-secret", 320, Device{})
 		tb.screenshot("need-secret-" + lang)
 	}
 	pages := newPages(t)
@@ -285,7 +286,7 @@ func TestOtherPagesFit(t *testing.T) {
 	}))
 	t.Cleanup(notice.Close)
 	run(tb, "opening", chromedp.Navigate(notice.URL))
-	tb.wantFit("to-https", Device{})
+	tb.wantFit("to-https", 320, Device{})
 	tb.screenshot("to-https")
 
 	command(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -302,21 +303,40 @@ func TestOtherPagesFit(t *testing.T) {
 	tb.wantQuietConsole()
 }
 
-// TestIPv6 checks that the policy lets the page test an address that a policy
-// cannot name.
-func TestIPv6(t *testing.T) {
-	ln, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skipf("this machine has no IPv6: %v", err)
-	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(newPages(t).SetUp))
-	s.Listener.Close()
-	s.Listener = ln
-	s.Start()
-	t.Cleanup(s.Close)
+// TestPolicy checks that the policy lets the page test this host, which it may
+// not be able to name, and no other one if it can.
+func TestPolicy(t *testing.T) {
 	tb := openTab(t)
 	tb.as(agentOf(t, "iphone"), "en")
-	run(tb, "opening", chromedp.Navigate(s.URL+"/"))
-	tb.wait(`document.querySelector("#status").textContent.includes("Begin with step 1")`)
-	tb.wantQuietConsole()
+	for _, c := range []struct{ listen, other string }{{"127.0.0.1:0", "127.0.0.2:1"}, {"[::1]:0", ""}} {
+		ln, err := net.Listen("tcp", c.listen)
+		if err != nil {
+			t.Logf("this machine cannot listen on %s: %v", c.listen, err)
+			continue
+		}
+		s := httptest.NewUnstartedServer(http.HandlerFunc(newPages(t).SetUp))
+		s.Listener.Close()
+		s.Listener = ln
+		s.Start()
+		t.Cleanup(s.Close)
+		run(tb, "opening", chromedp.Navigate(s.URL+"/"))
+		tb.wait(`document.querySelector("#status").textContent.includes("Begin with step 1")`)
+		refused := func(host string) bool {
+			return eval[bool](tb, fmt.Sprintf(`new Promise((done) => {
+				addEventListener("securitypolicyviolation", () => done(true), { once: true });
+				const socket = new WebSocket("wss://%s/_rtcdev/signal?probe");
+				socket.onerror = () => setTimeout(() => done(false), 100);
+			})`, host))
+		}
+		if refused(ln.Addr().String()) {
+			t.Errorf("on %s the policy refuses the page its own host", ln.Addr())
+		}
+		tb.wantQuietConsole()
+		if c.other != "" && !refused(c.other) {
+			t.Errorf("on %s the policy lets the page go to %s", ln.Addr(), c.other)
+		}
+		tb.mu.Lock()
+		tb.problems = nil // that refusal
+		tb.mu.Unlock()
+	}
 }
