@@ -25,7 +25,11 @@
 //   - a WebSocket at /_rtcdev/signal?probe that is accepted from the Origin
 //     http://HOST:PORT of the page, joins no room, and is closed at once with
 //     code 1000.
-//   - /_rtcdev/ca.mobileconfig, ca.crt and ca.pem, also over plain HTTP.
+//   - /_rtcdev/ca.mobileconfig, ca.crt and ca.pem, also over plain HTTP, the last
+//     two as attachments named rtcdev-ca.crt and rtcdev-ca.pem.
+//
+// While HTTPS does not work the script asks for its own page every 2 s with HEAD,
+// to tell a refused certificate from a computer that is gone: no new visit.
 //
 // # Limits
 //
