@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -53,7 +52,7 @@ func (w *wire) Write(b []byte) (int, error) {
 // cut ends the connection at once, without a word. TLS would like to say goodbye first
 // (RFC 8446 §6.1), and waits for it.
 func (w *wire) cut() {
-	if secure, ok := w.Conn.(*tls.Conn); ok {
+	if secure, ok := w.Conn.(interface{ NetConn() net.Conn }); ok { // such as *tls.Conn
 		secure.NetConn().Close()
 		return
 	}

@@ -8,6 +8,7 @@ var rows = map[string][]string{
 	"cmd/rtcdev":                   {anyLibrary},
 	"devserver":                    {"devserver/signaling", "devserver/signaling/socketio", "devserver/signaling/peerjs"},
 	"devserver/lan":                {},
+	"devserver/portmux":            {},
 	"devserver/signaling":          {},
 	"devserver/signaling/peerjs":   {"devserver/signaling"},
 	"devserver/signaling/socketio": {"devserver/signaling"},
