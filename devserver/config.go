@@ -57,8 +57,11 @@ type Config struct {
 	// TLS must be able to give a certificate (RFC 8446 §4.4.2) for the names
 	// and addresses the server is reached by.
 	TLS *tls.Config
-	// Root, if set, is offered to devices under /_rtcdev/ca.*.
-	Root *x509.Certificate
+	// Root, if set, is offered to devices under /_rtcdev/ca.*, RootProfile as its form
+	// for Apple's. Fingerprint is what people compare it by.
+	Root        *x509.Certificate
+	RootProfile []byte
+	Fingerprint string
 	// Private are files and folders that are never served, such as the
 	// authority's. They need not exist yet.
 	Private []string

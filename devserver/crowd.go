@@ -1,9 +1,14 @@
 package devserver
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
+	"time"
+
+	"rtcdev/devserver/portmux"
+	"rtcdev/devserver/signaling"
 )
 
 // How many connections that are no signaling there may be, where Config.Limits says
@@ -13,19 +18,24 @@ const (
 	crowdPerAddress = 500
 )
 
-// crowd bounds the connections that the HTTP server itself holds: those that say nothing,
+// crowd bounds the connections that the port and its servers hold: those that say nothing,
 // those that wait for another request. Signaling counts its own, which leave the server
 // with their upgrade.
 type crowd struct {
 	inAll, perAddress int
 
 	mu    sync.Mutex
-	conns map[net.Conn]string
+	conns map[net.Conn]visitor
 	hosts map[string]int
 }
 
+type visitor struct {
+	host  string
+	since time.Time
+}
+
 func newCrowd(l Limits) *crowd {
-	c := &crowd{inAll: l.Connections, perAddress: l.ConnectionsPerAddress, conns: make(map[net.Conn]string), hosts: make(map[string]int)}
+	c := &crowd{inAll: l.Connections, perAddress: l.ConnectionsPerAddress, conns: make(map[net.Conn]visitor), hosts: make(map[string]int)}
 	if c.inAll == 0 {
 		c.inAll = crowdInAll
 	}
@@ -35,28 +45,44 @@ func newCrowd(l Limits) *crowd {
 	return c
 }
 
-// change is the server's ConnState. A connection too many is closed before anything
-// is spent on it, a TLS handshake above all.
-func (c *crowd) change(conn net.Conn, state http.ConnState) {
+// admit is the port's hook. A connection too many is closed before anything is spent on
+// it, a TLS handshake above all.
+func (c *crowd) admit(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		host := hostOnly(conn.RemoteAddr().String())
-		if len(c.conns) >= c.inAll || c.hosts[host] >= c.perAddress {
-			conn.Close()
-			return
-		}
-		c.conns[conn] = host
-		c.hosts[host]++
-	case http.StateHijacked, http.StateClosed:
-		host, counted := c.conns[conn]
-		if !counted {
-			return
-		}
-		delete(c.conns, conn)
-		if c.hosts[host]--; c.hosts[host] == 0 {
-			delete(c.hosts, host)
-		}
+	host := hostOnly(conn.RemoteAddr().String())
+	if len(c.conns) >= c.inAll || c.hosts[host] >= c.perAddress {
+		return false
+	}
+	c.conns[conn] = visitor{host, time.Now()}
+	c.hosts[host]++
+	return true
+}
+
+// gone is the port's hook for a connection that no server got.
+func (c *crowd) gone(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, counted := c.conns[conn]
+	if !counted {
+		return
+	}
+	delete(c.conns, conn)
+	if c.hosts[v.host]--; c.hosts[v.host] == 0 {
+		delete(c.hosts, v.host)
+	}
+}
+
+// arrival is a server's ConnContext.
+func (c *crowd) arrival(ctx context.Context, conn net.Conn) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return signaling.Arrival(ctx, c.conns[portmux.Accepted(conn)].since)
+}
+
+// change is a server's ConnState.
+func (c *crowd) change(conn net.Conn, state http.ConnState) {
+	if state == http.StateHijacked || state == http.StateClosed {
+		c.gone(portmux.Accepted(conn))
 	}
 }

@@ -3,19 +3,28 @@ package devserver
 import (
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
+
+	"rtcdev/devserver/portmux"
 )
 
 // Who holds many connections without using them is stopped, and others are not.
 func TestCrowdIsBounded(t *testing.T) {
 	c := newCrowd(Limits{Connections: 100, ConnectionsPerAddress: 3})
-	web := httptest.NewUnstartedServer(http.NotFoundHandler())
-	web.Config.ConnState = c.change
-	web.Start()
-	defer web.Close()
-	addr := web.Listener.Addr().String()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	conf, _ := testTLS(t)
+	mux := portmux.New([]net.Listener{listener}, portmux.Config{TLS: conf, Admit: c.admit, Gone: c.gone})
+	web := &http.Server{Handler: http.NotFoundHandler(), ConnState: c.change}
+	plain := mux.Plain()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = web.Serve(plain) })
+	serving.Go(func() { _ = mux.Serve() })
 	open := func() net.Conn {
 		t.Helper()
 		conn, err := net.Dial("tcp", addr)
@@ -42,7 +51,7 @@ func TestCrowdIsBounded(t *testing.T) {
 	}
 	silent[0].Close()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		resp, err := http.Get(web.URL)
+		resp, err := http.Get("http://" + addr)
 		if err == nil {
 			resp.Body.Close()
 			break
@@ -52,8 +61,9 @@ func TestCrowdIsBounded(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
-	web.CloseClientConnections()
 	web.Close()
+	mux.Close()
+	serving.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.conns) != 0 || len(c.hosts) != 0 {

@@ -22,6 +22,8 @@ type Ready struct {
 	Signal  string   `json:"signal"` // the WebSocket address
 	Version string   `json:"version"`
 	Room    string   `json:"room"` // URL with the default room
+	// Networks is where other devices reach the server, best first.
+	Networks []Network `json:"networks,omitempty"`
 	// BuiltIn tells that the folder has no index.html.
 	BuiltIn bool `json:"builtIn"`
 	// Proxy is Config.Proxy, SignalOnly Config.SignalOnly.

@@ -92,19 +92,6 @@ func hostOnly(host string) string {
 	return host
 }
 
-// lanURLs lists where other devices reach the port: this machine's private
-// addresses (RFC 1918, RFC 4193) and those a VPN of many devices gives it (RFC
-// 6598). Link-local IPv6 ones need a zone, which no URL of a browser can carry.
-func lanURLs(port int) (urls []string) {
-	shared := netip.MustParsePrefix("100.64.0.0/10")
-	for _, ip := range addressesOf(nil) {
-		if ip.IsPrivate() || shared.Contains(ip) {
-			urls = append(urls, urlFor(ip.String(), port))
-		}
-	}
-	return urls
-}
-
 func urlFor(host string, port int) string {
 	if port == 443 {
 		if strings.Contains(host, ":") {

@@ -32,8 +32,9 @@ func checkToken(token string) error {
 // what a page loads and opens by itself, pages of the codelab and of PeerJS
 // included, which know nothing of it.
 type tokenGuard struct {
-	token string // empty lets everyone in
-	free  func(path string) bool
+	token   string                     // empty lets everyone in
+	free    func(r *http.Request) bool // what everyone gets
+	refused http.HandlerFunc
 }
 
 func (g tokenGuard) guard(next http.Handler) http.Handler {
@@ -48,11 +49,9 @@ func (g tokenGuard) guard(next http.Handler) http.Handler {
 			http.SetCookie(w, &http.Cookie{
 				Name: tokenName, Value: g.token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 			})
-		case g.hasCookie(r), g.free(r.URL.Path):
+		case g.hasCookie(r), g.free(r):
 		default:
-			w.Header().Set("Cache-Control", "no-store")
-			http.Error(w, "This call is by invitation: open the link that the terminal shows, with its "+tokenName+".\n"+
-				"이 통화는 초대받은 사람만 들어올 수 있습니다. 터미널에 나온 링크를 "+tokenName+"까지 그대로 여세요.", http.StatusForbidden)
+			g.refused(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

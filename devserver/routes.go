@@ -2,7 +2,6 @@ package devserver
 
 import (
 	"encoding/json"
-	"encoding/pem"
 	"net/http"
 
 	"rtcdev/devserver/signaling"
@@ -11,9 +10,15 @@ import (
 )
 
 // routes puts the server's addresses together.
-func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, guard hostGuard) http.Handler {
+func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, device *setUp) http.Handler {
 	own := http.NewServeMux()
-	own.Handle("GET /_rtcdev/signal", hub)
+	own.HandleFunc("GET /_rtcdev/signal", func(w http.ResponseWriter, r *http.Request) {
+		if isProbe(r) {
+			hub.Probe(w, r)
+		} else {
+			hub.ServeHTTP(w, r)
+		}
+	})
 	events := hub.Events()
 	own.Handle("GET /_rtcdev/signal/events", events)
 	own.Handle("OPTIONS /_rtcdev/signal/events", events)
@@ -37,13 +42,12 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 			Peers   int    `json:"peers"`
 		}{"ok", cfg.Version, s.Rooms, s.Peers})
 	})
-	if cfg.Root != nil {
-		der := cfg.Root.Raw
-		asPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		// RFC 8555 §9.1 for PEM chains; RFC 2585 §4 has no type for DER that
-		// phones act on, and x-x509-ca-cert is the one they do.
-		own.HandleFunc("GET /_rtcdev/ca.pem", download("application/pem-certificate-chain", "rtcdev-ca.pem", asPEM))
-		own.HandleFunc("GET /_rtcdev/ca.crt", download("application/x-x509-ca-cert", "rtcdev-ca.crt", der))
+	own.HandleFunc("GET /_rtcdev/beacon", beacon)
+	for path, file := range device.files {
+		own.HandleFunc("GET "+path, file)
+	}
+	if len(device.files) > 0 {
+		own.HandleFunc("GET /_rtcdev/trust", device.pages.SetUp)
 	}
 	own.HandleFunc("/_rtcdev/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Nothing here: addresses below /_rtcdev/ belong to rtcdev.", http.StatusNotFound)
@@ -55,17 +59,7 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 		pages = otherDoors(sockets, peers, pages)
 	}
 	mux.Handle("/", pages)
-	return guard.guard(tokenGuard{cfg.RoomToken, isFree}.guard(mux))
-}
-
-// isFree tells what a device gets before it has an invitation: what it needs to trust
-// this server.
-func isFree(path string) bool {
-	switch path {
-	case "/_rtcdev/ca.pem", "/_rtcdev/ca.crt":
-		return true
-	}
-	return false
+	return tokenGuard{cfg.RoomToken, isFree, device.pages.NeedSecret}.guard(mux)
 }
 
 // otherDoors lets clients made for other servers in, and leaves all else to the pages: a

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"rtcdev/devserver/portmux"
 	"rtcdev/devserver/signaling"
 	"rtcdev/devserver/signaling/socketio"
 )
@@ -42,6 +43,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer closePages()
+	device, err := newSetUp(&cfg)
+	if err != nil {
+		return err
+	}
 	listeners, taken, err := listen(cfg.Host, cfg.Port, cfg.StrictPort)
 	if err != nil {
 		return err
@@ -53,17 +58,26 @@ func Run(ctx context.Context, cfg Config) error {
 		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
 		RoomSize: cfg.RoomSize, MaxPayload: max(256<<10, cfg.Limits.MessageBytes),
 	})
-	srv := newServer(&cfg, routes(&cfg, pages, hub, sockets, newHostGuard(hostname, cfg.AllowHosts)))
+	guard := newHostGuard(hostname, cfg.AllowHosts)
+	crowd := newCrowd(cfg.Limits)
+	secured := newServer(&cfg, crowd, guard.guard(routes(&cfg, pages, hub, sockets, device)))
+	plain := newServer(&cfg, crowd, guard.guard(http.HandlerFunc(device.plain)))
+	mux := newMux(&cfg, crowd, listeners)
 
 	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
 	ready.BuiltIn = builtIn
 	ev.send(ready) // the sockets listen: whoever connects from now on is answered
-	failed := make(chan error, len(listeners))
+	failed := make(chan error, 3)
 	var serving sync.WaitGroup
-	for _, l := range listeners {
+	withTLS, without := mux.HTTPS(), mux.Plain()
+	for _, serve := range []func() error{
+		func() error { return secured.Serve(withTLS) },
+		func() error { return plain.Serve(without) },
+		mux.Serve,
+	} {
 		serving.Go(func() {
-			if err := srv.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("serving on %s: %w", l.Addr(), err)
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				failed <- fmt.Errorf("serving on %s: %w", listeners[0].Addr(), err)
 			}
 		})
 	}
@@ -74,7 +88,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	last, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	shutDown(last, hub, sockets, srv, cfg.Log)
+	shutDown(last, hub, sockets, []*http.Server{secured, plain}, cfg.Log)
+	mux.Close()
 	serving.Wait()
 	ev.finish(last)
 	return err
@@ -104,7 +119,7 @@ func openPages(cfg *Config, tell func(Event)) (pages http.Handler, builtIn bool,
 
 // shutDown ends the peers' connections, which net/http no longer knows after
 // their upgrade, and the rest beside them.
-func shutDown(ctx context.Context, hub *signaling.Hub, sockets *socketio.Door, srv *http.Server, log *slog.Logger) {
+func shutDown(ctx context.Context, hub *signaling.Hub, sockets *socketio.Door, servers []*http.Server, log *slog.Logger) {
 	var peers sync.WaitGroup
 	for _, end := range []func(context.Context) error{hub.Shutdown, sockets.Shutdown} {
 		peers.Go(func() {
@@ -113,32 +128,43 @@ func shutDown(ctx context.Context, hub *signaling.Hub, sockets *socketio.Door, s
 			}
 		})
 	}
-	if err := srv.Shutdown(ctx); err != nil {
-		srv.Close() // what is left has had its time
+	for _, srv := range servers {
+		peers.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				srv.Close() // what is left has had its time
+			}
+		})
 	}
 	peers.Wait()
 }
 
 // newServer sets limits against clients that are slow on purpose. Files extend
 // theirs as they go: see patientWriter.
-func newServer(cfg *Config, handler http.Handler) *http.Server {
-	srv := &http.Server{
+func newServer(cfg *Config, crowd *crowd, handler http.Handler) *http.Server {
+	return &http.Server{
 		Handler:           handler,
-		TLSConfig:         cfg.TLS.Clone(),
 		ReadHeaderTimeout: cmp.Or(cfg.Limits.Handshake, 10*time.Second),
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      patience,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    cmp.Or(cfg.Limits.HeaderBytes, 32<<10),
-		ConnState:         newCrowd(cfg.Limits).change,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return signaling.Arrival(ctx, time.Now())
-		},
+		ConnState:         crowd.change,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ConnContext:       crowd.arrival,
 	}
+}
+
+// newMux has TLS and plain HTTP share the port.
+func newMux(cfg *Config, crowd *crowd, listeners []net.Listener) *portmux.Mux {
+	conf := cfg.TLS.Clone()
 	// Messages are small: each is one record, and one write, from the first on.
-	srv.TLSConfig.DynamicRecordSizingDisabled = true
-	srv.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
-	return srv
+	conf.DynamicRecordSizingDisabled = true
+	return portmux.New(listeners, portmux.Config{
+		TLS: conf, Patience: cfg.Limits.Handshake, Admit: crowd.admit, Gone: crowd.gone,
+		OnRefused: func(r portmux.Refusal) {
+			cfg.Log.Debug("a TLS handshake failed", "from", r.Remote, "name", r.ServerName, "error", r.Err)
+		},
+	})
 }
 
 func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
@@ -163,8 +189,14 @@ func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
 		SignalOnly: cfg.SignalOnly,
 		Taken:      taken,
 	}
-	if addr.(*net.TCPAddr).IP.IsUnspecified() {
-		r.URLs = append(r.URLs, lanURLs(port)...)
+	var err error
+	if r.Networks, err = networks(cfg, addr.(*net.TCPAddr).IP, port); err != nil {
+		cfg.Log.Debug("looking for this machine's addresses", "error", err)
+	}
+	for _, n := range r.Networks {
+		if n.URL != base {
+			r.URLs = append(r.URLs, n.URL)
+		}
 	}
 	return r
 }

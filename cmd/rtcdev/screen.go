@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"rtcdev/certs"
@@ -22,12 +24,19 @@ type servePrinter struct {
 	ca      *certs.Authority // nil with a certificate of the person's own
 	created bool
 
+	stop func() // ends the server
+
 	asked  time.Duration  // spent on the question of trust, not on starting
 	stores []trust.Result // nil until read
+
+	mu    sync.Mutex // events and keys come from different goroutines
+	shown int        // which of the networks' addresses the phone is shown
 }
 
 // event prints what happens while the server runs.
 func (s *servePrinter) event(e devserver.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.json {
 		_ = s.app.event(e) // a closed stdout must not stop the call
 	}
@@ -101,18 +110,83 @@ func (s *servePrinter) ready(r devserver.Ready) {
 		s.screen(r, took)
 	}
 	if s.options.open {
-		openBrowser(r.Room, func(err error) {
-			s.logger().Debug("opening a browser", "error", err)
-			s.note("  No browser could be opened from here. Open the room link yourself.\n")
-		})
+		s.openRoom(r)
 	}
 	if !s.quiet || s.json {
 		s.trustLine()
 	}
 	if !s.quiet && !s.json {
-		s.line("Stop", "Ctrl-C")
+		keys := ""
+		if s.interactive() {
+			keys = "   (h and Enter lists more keys)"
+		}
+		s.line("Stop", "Ctrl-C%s", keys)
 		fmt.Fprintln(s.out)
+		s.phone(r)
+		s.keys(r)
 	}
+}
+
+func (s *servePrinter) openRoom(r devserver.Ready) {
+	openBrowser(r.Room, func(err error) {
+		s.logger().Debug("opening a browser", "error", err)
+		s.note("  No browser could be opened from here. Open the room link yourself.\n")
+	})
+}
+
+// keys has letters do what a person at the terminal wants while the server runs.
+func (s *servePrinter) keys(r devserver.Ready) {
+	locked := func(do func()) func() {
+		return func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			do()
+		}
+	}
+	var list []key
+	if !r.SignalOnly {
+		list = append(list, key{'o', "open the room in a browser", func() { s.openRoom(r) }})
+	}
+	if len(r.Networks) > 0 && r.Networks[0].SetUp != "" && !r.SignalOnly {
+		list = append(list, key{'p', "show the QR code for a phone", locked(func() { s.phone(r) })})
+		if len(r.Networks) > 1 {
+			list = append(list, key{'n', "show that of the next address", locked(func() {
+				s.shown = (s.shown + 1) % len(r.Networks)
+				s.phone(r)
+			})})
+		}
+	}
+	list = append(list,
+		key{'t', "tell whether browsers here trust the certificate", locked(func() {
+			s.stores = nil // as it is now
+			s.trustLine()
+		})},
+		key{'q', "quit", s.stop})
+	s.listen(s.ctx, list...)
+}
+
+// phone shows where another device begins: last, since what follows moves it up.
+func (s *servePrinter) phone(r devserver.Ready) {
+	if len(r.Networks) == 0 || r.Networks[0].SetUp == "" || r.SignalOnly {
+		return
+	}
+	address := r.Networks[s.shown].SetUp
+	s.line("Phone", "%s", s.strong.Sprint(address))
+	s.line("", "Open it there, or scan this: it shows how that device comes to trust this one.")
+	if code := qrCode(address, readConsole(s.out.File, s.noColor, os.LookupEnv, consoleCodePage())); code != "" {
+		fmt.Fprint(s.out, "\n"+code+"\n")
+	}
+}
+
+// via is the network interface, for people who have several.
+func via(n devserver.Network) string {
+	switch {
+	case n.Interface == "":
+		return ""
+	case n.Kind == "":
+		return "  (" + n.Interface + ")"
+	}
+	return "  (" + n.Kind + ", " + n.Interface + ")"
 }
 
 func (s *servePrinter) line(label, format string, args ...any) {
@@ -130,13 +204,13 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.line("Room", "%s", s.strong.Sprint(r.Room))
 		s.line("", "Open it twice, in two tabs or windows: that is the call.")
 		s.line("Pages", "%s", r.URL)
-		for _, u := range r.URLs[1:] {
-			s.line("Network", "%s", u+strings.TrimPrefix(r.Room, r.URL))
+		for _, n := range r.Networks {
+			s.line("Network", "%s%s", n.URL+strings.TrimPrefix(r.Room, r.URL), via(n))
 		}
 	}
 	if s.options.host != "" {
 		s.line("", "Everyone on your network who has the link can open these pages and join")
-		s.line("", "a room. A device warns until it trusts your authority: see rtcdev certs export")
+		s.line("", "a room. With --room-token, only who has your link can.")
 	}
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rtcdev/certs"
 	"rtcdev/certs/trust"
 	"rtcdev/devserver"
 	"rtcdev/templates"
@@ -155,7 +156,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	// Whoever reads the events may stop doing so: the call goes on.
 	signal.Ignore(syscall.SIGPIPE)
 	a.out.forgiving = true
-	s.ctx = ctx
+	s.ctx, s.stop = ctx, stop
 	cfg.OnEvent = s.event
 	return serveFault(devserver.Run(ctx, cfg), o)
 }
@@ -185,7 +186,10 @@ func (s *servePrinter) useAuthority(ctx context.Context, cfg *devserver.Config) 
 		}
 	}
 	cfg.TLS = &tls.Config{GetCertificate: s.ca.GetCertificate, MinVersion: tls.VersionTLS12}
-	cfg.Root = s.ca.Root()
+	cfg.Root, cfg.Fingerprint = s.ca.Root(), s.ca.Fingerprint()
+	if cfg.RootProfile, err = certs.EncodeRoot(cfg.Root, certs.FormatMobileConfig); err != nil {
+		return err
+	}
 	cfg.Private = []string{dir}
 	return s.settleTrust(ctx)
 }

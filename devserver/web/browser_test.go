@@ -340,3 +340,27 @@ func TestPolicy(t *testing.T) {
 		tb.mu.Unlock()
 	}
 }
+
+// The secret behind the # goes on to the app, which has HTTPS, and into no other request.
+func TestSecretStaysOffPlainHTTP(t *testing.T) {
+	s, tb := serve(t), openTab(t)
+	tb.as(agents[0].ua, "en")
+	run(tb, "opening the link", chromedp.Navigate(s.URL+"/?room=kitchen#room-token=an-open-secret"))
+	links := eval[[]string](tb, `[...document.querySelectorAll("a[href]"), ...[...document.querySelectorAll("template")].flatMap((t) => [...t.content.querySelectorAll("a[href]")])].map((a) => a.getAttribute("href"))`)
+	toApp := 0
+	for _, link := range links {
+		before, _, _ := strings.Cut(link, "#")
+		switch secret := strings.Contains(before, "an-open-secret"); {
+		case strings.HasPrefix(link, "https://") && strings.Contains(link, "room=kitchen"):
+			toApp++
+			if !secret {
+				t.Errorf("%s lacks the secret", link)
+			}
+		case secret:
+			t.Errorf("%s would send it", link)
+		}
+	}
+	if toApp == 0 {
+		t.Errorf("no link leads to the app: %q", links)
+	}
+}

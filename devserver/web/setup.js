@@ -137,8 +137,26 @@ class Progress {
   }
 }
 
+// The room's secret comes behind the #, which is not sent over plain HTTP, where others could
+// read it. It goes on to the app, over HTTPS.
+function withSecret(page, app) {
+  const secret = new URLSearchParams(location.hash.slice(1)).get("room-token");
+  if (!secret) return app;
+  const target = new URL(app);
+  target.searchParams.set("room-token", secret);
+  const said = [...page.querySelectorAll("template")].map((t) => t.content);
+  for (const part of [page, ...said]) {
+    for (const link of part.querySelectorAll("a[href]")) {
+      if (link.getAttribute("href") === app) link.href = target.href;
+      else if (link.origin === location.origin) link.hash = location.hash;
+    }
+  }
+  return target.href;
+}
+
 function start(page) {
-  const { origin, sockets, app } = page.body.dataset;
+  const { origin, sockets } = page.body.dataset;
+  const app = withSecret(page, page.body.dataset.app);
   const status = page.getElementById("status");
   const progress = new Progress();
   const guide = chooseGuide(page);
