@@ -146,6 +146,18 @@ func (q *queue) makeRoom(n int) {
 		q.asking.end -= q.head
 		q.head = 0
 	}
+	if need := len(q.mem) + n; need > cap(q.mem) {
+		q.mem = append(q.largerThan(need), q.mem...)
+	}
+}
+
+// largerThan returns an empty buffer for need bytes or more. Who sends much soon needs all
+// that is kept until an acknowledgement comes: that is not approached in small steps.
+func (q *queue) largerThan(need int) []byte {
+	if need <= smallBuffer {
+		return *q.pool.Get().(*[]byte) // it has that much at least
+	}
+	return make([]byte, 0, max(need, 4*cap(q.mem)))
 }
 
 // release gives mem back when nothing is in it. It needs q.mu.
