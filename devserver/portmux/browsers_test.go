@@ -20,6 +20,13 @@ func browser(t *testing.T, stop <-chan struct{}, name string, args ...string) st
 	t.Helper()
 	needTool(t, name)
 	home := t.TempDir()
+	// Chromium keeps a socket there, whose path may have 107 bytes (unix(7)): a test's own
+	// folder has a long name.
+	short, err := os.MkdirTemp("", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(short) })
 	for i, arg := range args {
 		args[i] = strings.Replace(arg, "HOME", home, 1)
 	}
@@ -27,7 +34,7 @@ func browser(t *testing.T, stop <-chan struct{}, name string, args ...string) st
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
+	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + short, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with its other processes
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
@@ -64,10 +71,6 @@ func TestBrowsersRefuse(t *testing.T) {
 			p := open(t, nil).everything(nil)
 			_, port, _ := strings.Cut(p.addr, ":")
 			r, said := refusalOf(t, p, name, append(c.args, "https://localhost:"+port+"/"))
-			if r == nil { // on a busy machine, Chromium was seen to end before it had begun
-				t.Logf("once more: it ended, and no refusal is told\n%s", said)
-				r, said = refusalOf(t, p, name, append(c.args, "https://localhost:"+port+"/"))
-			}
 			switch {
 			case r == nil:
 				t.Errorf("it ended, and no refusal is told\n%s", said)
