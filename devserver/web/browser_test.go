@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -308,7 +309,8 @@ func TestOtherPagesFit(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	tb := openTab(t)
 	tb.as(agentOf(t, "iphone"), "en")
-	for _, c := range []struct{ listen, other string }{{"127.0.0.1:0", "127.0.0.2:1"}, {"[::1]:0", ""}} {
+	const other = "127.0.0.2:1"
+	for _, c := range []struct{ listen, other string }{{"127.0.0.1:0", other}, {"[::1]:0", ""}} {
 		ln, err := net.Listen("tcp", c.listen)
 		if err != nil {
 			t.Logf("this machine cannot listen on %s: %v", c.listen, err)
@@ -331,13 +333,13 @@ func TestPolicy(t *testing.T) {
 		if refused(ln.Addr().String()) {
 			t.Errorf("on %s the policy refuses the page its own host", ln.Addr())
 		}
+		tb.mu.Lock() // the refusal below may be told late
+		tb.problems = slices.DeleteFunc(tb.problems, func(p string) bool { return strings.Contains(p, other) })
+		tb.mu.Unlock()
 		tb.wantQuietConsole()
 		if c.other != "" && !refused(c.other) {
 			t.Errorf("on %s the policy lets the page go to %s", ln.Addr(), c.other)
 		}
-		tb.mu.Lock()
-		tb.problems = nil // that refusal
-		tb.mu.Unlock()
 	}
 }
 
