@@ -42,6 +42,9 @@ func start(t *testing.T, hubConfig signaling.Config, cfg Config, secure bool) *s
 	s.http = httptest.NewUnstartedServer(mux)
 	// A server's deadlines are for requests that do not wait.
 	s.http.Config.ReadTimeout, s.http.Config.WriteTimeout = time.Second, time.Second
+	// Without it connections that rest end after ReadTimeout, and Node, other than a
+	// browser, does not repeat what it sent on one that was just ending.
+	s.http.Config.IdleTimeout = patience
 	if secure {
 		s.http.EnableHTTP2 = true
 		s.http.StartTLS()
@@ -101,7 +104,7 @@ func nodeModule(t *testing.T, name string) string {
 // "waiting", atWait is called.
 func node(t *testing.T, atWait func(), env []string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*patience) // some try hundreds of orders
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Env = append(os.Environ(), env...)

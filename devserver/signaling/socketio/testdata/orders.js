@@ -82,13 +82,14 @@ const inCall = (a, b) => a.pc && b.pc && a.pc.role !== b.pc.role && a.pc.remote 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // settle waits until all that is under way has arrived, and what came of it too. Of a
-// page whose line was cut, an acknowledgement may be lost.
+// page whose line was cut, an acknowledgement may be lost; on a busy machine, where the
+// server's deadlines of a second pass, of another too.
 async function settle(pages) {
   for (let i = 0; i < 4; i++) {
     for (const p of pages) {
       if (!p) continue;
       const acknowledged = new Promise((resolve) => p.socket.emit('ipaddr', resolve));
-      await (p.back ? Promise.race([Promise.all([p.back, acknowledged]), sleep(300)]) : acknowledged);
+      await Promise.race([Promise.all([p.back, acknowledged]), sleep(p.back ? 300 : 5000)]);
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
