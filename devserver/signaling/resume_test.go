@@ -315,3 +315,39 @@ func TestShutdownWithPeersAway(t *testing.T) {
 		t.Errorf("coming back afterwards: %v, %v", resp, err)
 	}
 }
+
+// deafSink takes everything.
+type deafSink struct{}
+
+func (deafSink) write([]byte) error { return nil }
+func (deafSink) flushed()           {}
+
+// hastyBearer stands for a peer that uses its new token as soon as it could have it.
+type hastyBearer struct {
+	hub   *Hub
+	known bool
+}
+
+func (b *hastyBearer) begin(_ *queue, token string, _ uint64) {
+	b.known = b.hub.sessionOf(token) != nil
+}
+func (*hastyBearer) end(*Error)   {}
+func (*hastyBearer) leave(*Error) {}
+
+// The token that a peer gets when it comes back is good before it is told.
+func TestNextTokenIsGoodAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	_, c := s.pair()
+	c.snap()
+	s.awaitAway(1)
+	b := &hastyBearer{hub: s.hub}
+	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !b.known {
+		t.Error("it would be told that it cannot resume")
+	}
+	peer.end(nil)
+}

@@ -156,6 +156,12 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	h := s.hub
 	next := newToken()
+	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
+	if token != s.oldToken { // it has got this one, and needs none before it
+		issued = nil
+	}
+	// Before the peer is told: it may use its token at once.
+	s.accept(token, append(slices.Clone(issued), next)...)
 	c.begin(&s.queue, next, seen)
 	resumed := resumedMessage(s.member.id, s.room, s.received, next)
 	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
@@ -163,11 +169,6 @@ func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	}
 	old := s.carrier.Swap(c)
 	c.visit.inherit(s.visit.Swap(c.visit))
-	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
-	if token != s.oldToken { // it has got this one, and needs none before it
-		issued = nil
-	}
-	s.accept(token, append(slices.Clone(issued), next)...)
 	s.unproven = true
 	h.mu.Lock()
 	defer h.mu.Unlock()
