@@ -3,6 +3,7 @@ package signaling
 import (
 	"bytes"
 	"errors"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -28,6 +29,7 @@ type stream struct {
 	visit   *Visit
 	control *http.ResponseController
 	carrier carrier
+	came    net.Addr // the connection's end here
 	queue   *queue
 	done    chan struct{} // closed when the handler is to return
 	once    sync.Once
@@ -54,6 +56,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := &stream{visit: visit, control: http.NewResponseController(w), done: make(chan struct{}), w: w}
+	st.came, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	st.carrier = carrier{sink: st, bearer: st, visit: visit, numbered: true}
 	// How long the stream lasts is for the peer to say.
 	_, _ = st.control.SetReadDeadline(time.Time{}), st.control.SetWriteDeadline(time.Time{})
@@ -197,6 +200,8 @@ func (st *stream) leave(e *Error) {
 func (st *stream) stop(reason *Error) { st.end(reason) }
 
 func (st *stream) cut() { st.finish() }
+
+func (st *stream) local() net.Addr { return st.came }
 
 func (st *stream) depth() int { return st.queue.depth() }
 

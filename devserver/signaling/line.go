@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -224,6 +225,8 @@ func (l *Line) finish(code int) {
 func (l *Line) stop(reason *Error) { l.Close(reason) }
 
 func (l *Line) cut() { l.raw.cut() }
+
+func (l *Line) local() net.Addr { return l.conn.LocalAddr() }
 
 func (l *Line) depth() int { return l.queue.depth() }
 

@@ -76,7 +76,7 @@ func (h *Hub) open(door, room string, c *carrier) (*session, error) {
 	s.visit.Store(c.visit)
 	s.mu.Lock() // the peer may use its token as soon as it has its welcome: it waits for us then
 	defer s.mu.Unlock()
-	m, err := h.Join(Join{Door: door, Room: room, Addr: c.visit.addr, Receiver: s})
+	m, err := h.joinAsNative(Join{Door: door, Room: room, Addr: c.visit.addr, Receiver: s})
 	if err != nil {
 		s.accept("")
 		return nil, err

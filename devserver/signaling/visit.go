@@ -19,6 +19,7 @@ type Visit struct {
 	actions  visitActions
 	heard    atomic.Int64 // when the client last showed that it is there, in Unix nanoseconds
 	ended    sync.Once
+	stranded atomic.Bool // see [Hub.Strand]
 
 	mu       sync.Mutex
 	messages bucket
@@ -31,6 +32,7 @@ type visitActions interface {
 	cut()
 	look(now time.Time)
 	depth() int
+	local() net.Addr // where the client came to; nil if there is no one connection
 }
 
 // doing returns the actions, which are there from register on.
@@ -227,8 +229,9 @@ func (p *polling) cut() {
 	}
 }
 
-func (*polling) look(time.Time) {}
-func (*polling) depth() int     { return 0 }
+func (*polling) look(time.Time)  {}
+func (*polling) depth() int      { return 0 }
+func (*polling) local() net.Addr { return nil }
 
 // hostOf is what the connections of one client have in common: its address, or of IPv6
 // the /64 in which it can choose any.
