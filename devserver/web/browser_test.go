@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -364,5 +365,27 @@ func TestSecretStaysOffPlainHTTP(t *testing.T) {
 	}
 	if toApp == 0 {
 		t.Errorf("no link leads to the app: %q", links)
+	}
+}
+
+// Who leaves an app's own window keeps the secret, and still sends it nowhere in the clear.
+func TestSecretLeavesTheApp(t *testing.T) {
+	s, tb := serve(t), openTab(t)
+	const hash = "#room-token=an-open-secret"
+	here := s.URL + "/?room=kitchen"
+	for device, want := range map[string]string{
+		"iphone-kakaotalk":  "kakaotalk://web/openExternal?url=" + url.QueryEscape(here+hash),
+		"android-instagram": "intent://" + strings.TrimPrefix(here, "http://") + hash + "#Intent;scheme=http;package=com.android.chrome;end",
+		"iphone-line":       "/?openExternalBrowser=1&room=kitchen" + hash,
+	} {
+		tb.as(agentOf(t, device), "en")
+		run(tb, "opening the link", chromedp.Navigate("about:blank"))
+		run(tb, "opening the link", chromedp.Navigate(here+hash))
+		if got := eval[string](tb, `document.querySelector(".card a.button").href`); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: the way out is %s, want %s", device, got, want)
+		}
+		if got := eval[string](tb, `document.querySelector(".card .code").textContent`); got != here+hash {
+			t.Errorf("%s: one is to type %s", device, got)
+		}
 	}
 }

@@ -82,6 +82,33 @@ func Recognize(userAgent string) Device {
 	return d
 }
 
+// TrustIn is where on the device the root is switched on or installed once it has been
+// downloaded, in a line for a terminal; empty where that is not known. The names are
+// those of the page's steps.
+func (d Device) TrustIn() string {
+	switch {
+	case d.App != NoApp:
+		return "open the page in the device’s browser, not in an app"
+	case d.Platform == IOS, d.Platform == IPadOS:
+		return "Settings › General › About › Certificate Trust Settings"
+	case d.Platform == Android && d.Browser == Firefox:
+		return "Firefox › Settings › About Firefox › tap the logo, then Secret Settings › Use third party CA certificates"
+	case d.Platform == Android:
+		return "search the Settings app for “CA certificate”, and install rtcdev-ca.crt there"
+	case d.Platform == Windows:
+		return "open rtcdev-ca.crt › Install Certificate… › Trusted Root Certification Authorities"
+	case d.MaybeIPad:
+		return "Mac: System Settings › General › Device Management; iPad: Settings › General › About › Certificate Trust Settings"
+	case d.Platform == MacOS:
+		return "System Settings › General › Device Management"
+	case d.Platform == Linux && d.Browser == Firefox:
+		return "Settings › Privacy & Security › View Certificates… › Authorities › Import…"
+	case d.Platform == Linux, d.Platform == ChromeOS:
+		return "chrome://certificate-manager › Installed by you › Import"
+	}
+	return ""
+}
+
 // agent is a User-Agent header (RFC 9110 §10.1.5).
 type agent string
 

@@ -114,3 +114,16 @@ func FuzzRecognize(f *testing.F) {
 		}
 	})
 }
+
+// Each device that is known is told the way, the one that its page shows.
+func TestTrustIn(t *testing.T) {
+	for _, a := range agents {
+		way := a.want.TrustIn()
+		if (way == "") != (a.want.Platform == Unknown && a.want.App == NoApp) {
+			t.Errorf("%s: %q", a.name, way)
+		}
+	}
+	if way := Recognize(agentOf(t, "iphone")).TrustIn(); way != "Settings › General › About › Certificate Trust Settings" {
+		t.Errorf("an iPhone's way is %q", way)
+	}
+}

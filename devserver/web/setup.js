@@ -138,7 +138,7 @@ class Progress {
 }
 
 // The room's secret comes behind the #, which is not sent over plain HTTP, where others could
-// read it. It goes on to the app, over HTTPS.
+// read it. It goes on to the app, over HTTPS, and to this page in another browser.
 function withSecret(page, app) {
   const secret = new URLSearchParams(location.hash.slice(1)).get("room-token");
   if (!secret) return app;
@@ -147,8 +147,14 @@ function withSecret(page, app) {
   const said = [...page.querySelectorAll("template")].map((t) => t.content);
   for (const part of [page, ...said]) {
     for (const link of part.querySelectorAll("a[href]")) {
-      if (link.getAttribute("href") === app) link.href = target.href;
+      const to = link.getAttribute("href");
+      if (to === app) link.href = target.href;
+      else if (to.startsWith("kakaotalk:")) link.href = to + encodeURIComponent(location.hash); // its last parameter is this page
+      else if (to.startsWith("intent:")) link.href = to.replace("#Intent;", location.hash + "#Intent;"); // Android cuts at the last #
       else if (link.origin === location.origin) link.hash = location.hash;
+    }
+    for (const typed of part.querySelectorAll(".code")) {
+      if (typed.textContent.startsWith(location.origin)) typed.textContent += location.hash;
     }
   }
   return target.href;
