@@ -74,16 +74,79 @@ type Refused struct {
 	Origin string `json:"origin,omitempty"`
 }
 
+// Device says how far another device has come on its way into a call, whenever that
+// changes: at most once a second for each, and nothing twice within five minutes.
+// Of this machine itself only refusals are told.
+type Device struct {
+	Event string    `json:"event"` // "device"
+	Time  time.Time `json:"time"`
+	Addr  string    `json:"addr"` // its IP address
+	// Name is what it seems to be, such as "iPhone"; empty until it has said.
+	Name         string `json:"name,omitempty"`
+	ThisComputer bool   `json:"thisComputer,omitempty"`
+	// SetUp tells that it was shown how to trust the root, Downloaded that it has
+	// fetched that.
+	SetUp      bool `json:"setUp"`
+	Downloaded bool `json:"downloaded"`
+	// Refused is why it does not connect now. With HTTPS it is only a part that does
+	// not: after a warning that was clicked away its WebSocket may still be refused.
+	Refused TLSRefusal `json:"refused,omitempty"`
+	// ServerName is the name it asked for, with [NoCertificate].
+	ServerName string `json:"serverName,omitempty"`
+	// HTTPS and WebSocket tell what has worked.
+	HTTPS     bool `json:"https"`
+	WebSocket bool `json:"webSocket"`
+	// Door is how it is connected to signaling, as in [PeerChange], and Room where; both
+	// are empty before that.
+	Door string `json:"door,omitempty"`
+	Room string `json:"room,omitempty"`
+	// Next is what to do on it, when it refuses: a way through its settings, or words.
+	Next string `json:"next,omitempty"`
+}
+
+// TLSRefusal is why a TLS handshake with a device came to nothing.
+type TLSRefusal string
+
+// The reasons for a [TLSRefusal].
+const (
+	// CertificateRefused: the device does not trust the root.
+	CertificateRefused TLSRefusal = "certificate"
+	// NoCertificate: there is none for the name that the device asked for.
+	NoCertificate TLSRefusal = "no-certificate"
+)
+
+// NetworkChange says that this machine's addresses have changed, with those it has now.
+type NetworkChange struct {
+	Event    string    `json:"event"` // "networks"
+	Time     time.Time `json:"time"`
+	Networks []Network `json:"networks"` // best first
+}
+
+// Named says that other devices find this machine by a name, too, which stays when its
+// address changes.
+type Named struct {
+	Event string    `json:"event"` // "name"
+	Time  time.Time `json:"time"`
+	Name  string    `json:"name"` // such as "laptop.local"
+	URL   string    `json:"url"`
+	// Own tells that the server answers for the name itself (multicast DNS, RFC 6762),
+	// as nothing else on this machine does: it goes when the server ends.
+	Own bool `json:"own"`
+}
+
 // Stopping says that the server has begun to shut down.
 type Stopping struct {
 	Event string `json:"event"` // "stopping"
 }
 
-func (Ready) event()      {}
-func (PeerChange) event() {}
-func (Refused) event()    {}
-func (Unreached) event()  {}
-func (Stopping) event()   {}
+func (Ready) event()         {}
+func (PeerChange) event()    {}
+func (Refused) event()       {}
+func (Unreached) event()     {}
+func (Device) event()        {}
+func (NetworkChange) event() {}
+func (Named) event()         {}
+func (Stopping) event()      {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.
 // A person who has stopped the terminal's output misses those beyond it.

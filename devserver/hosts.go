@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // hostGuard refuses requests that are addressed to a name which is not this
@@ -15,11 +16,12 @@ import (
 // as its own origin. An address in Host is safe from that: nobody can re-point
 // an address.
 type hostGuard struct {
-	names []string // lower-case; a leading dot stands for every name below
+	names []string               // lower-case; a leading dot stands for every name below
+	later atomic.Pointer[string] // one that was found out meanwhile
 }
 
-func newHostGuard(hostname string, allow []string) hostGuard {
-	g := hostGuard{names: []string{"localhost", ".localhost"}} // RFC 6761 §6.3
+func newHostGuard(hostname string, allow []string) *hostGuard {
+	g := &hostGuard{names: []string{"localhost", ".localhost"}} // RFC 6761 §6.3
 	if hostname = normalName(hostname); hostname != "" {
 		short, _, _ := strings.Cut(hostname, ".")
 		g.names = append(g.names, hostname, short, short+".local") // RFC 6762 §3
@@ -30,11 +32,17 @@ func newHostGuard(hostname string, allow []string) hostGuard {
 	return g
 }
 
+// allow adds a name of this machine that was not known in the beginning.
+func (g *hostGuard) allow(name string) {
+	name = normalName(name)
+	g.later.Store(&name)
+}
+
 func normalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // allows reports whether a request for host, as in "name:port", that came in on
 // the local address is meant for this server.
-func (g hostGuard) allows(host string, local net.Addr) bool {
+func (g *hostGuard) allows(host string, local net.Addr) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
 		name = strings.Trim(host, "[]") // no port
@@ -43,6 +51,9 @@ func (g hostGuard) allows(host string, local net.Addr) bool {
 		return ip.IsLoopback() || slices.Contains(addressesOf(local), ip.Unmap().WithZone(""))
 	}
 	name = normalName(name)
+	if later := g.later.Load(); later != nil && name == *later {
+		return true
+	}
 	return slices.ContainsFunc(g.names, func(own string) bool {
 		return name == own || strings.HasPrefix(own, ".") && strings.HasSuffix(name, own)
 	})
@@ -65,7 +76,7 @@ func addressesOf(local net.Addr) (ips []netip.Addr) {
 
 // guard answers requests for foreign hosts with 421 (RFC 9110 §15.5.20) and
 // passes the others on.
-func (g hostGuard) guard(next http.Handler) http.Handler {
+func (g *hostGuard) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		if g.allows(r.Host, local) {

@@ -64,7 +64,7 @@ func TestTokenGuard(t *testing.T) {
 			t.Errorf("%q with cookie %q: status %d, want %d", test.path, test.cookie, got, test.want)
 		}
 	}
-	if !strings.HasSuffix(r.ready.Room, "&room-token="+secret) || !strings.HasSuffix(r.ready.Signal, "/signal") {
+	if !strings.HasSuffix(r.ready.Room, "&room-token="+secret) || !strings.HasSuffix(r.ready.Signal, "/signal?room-token="+secret) {
 		t.Errorf("the link is %s, signaling %s", r.ready.Room, r.ready.Signal)
 	}
 }
@@ -79,7 +79,7 @@ func TestTokenByCookie(t *testing.T) {
 	pool.AddCert(r.root)
 	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: pool}, Jar: jar}
 	dial := func() (int, error) {
-		conn, response, err := dialer.Dial(r.ready.Signal+"?room=lobby", nil)
+		conn, response, err := dialer.Dial(strings.Replace(r.ready.Signal, "room-token="+secret, "room=lobby", 1), nil)
 		if conn != nil {
 			conn.Close()
 		}

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"rtcdev/devserver/lan"
 	"rtcdev/devserver/portmux"
 	"rtcdev/devserver/signaling"
 	"rtcdev/devserver/signaling/socketio"
@@ -43,7 +45,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer closePages()
-	device, err := newSetUp(&cfg)
+	setUp, err := newSetUp(&cfg)
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	ev = newEvents(cfg.OnEvent)
-	hub := signaling.New(cfg.signaling(func(e signaling.Event) { ev.send(signalingEvent(e)) }))
+	devices := newDevices(&cfg, ev.send)
+	hub := signaling.New(cfg.signaling(func(e signaling.Event) {
+		told := signalingEvent(e)
+		ev.send(told)
+		devices.joined(told)
+	}))
 	hostname, _ := os.Hostname() // without one, requests for it are refused
 	sockets := socketio.New(hub, socketio.Config{
 		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
@@ -60,15 +67,20 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	guard := newHostGuard(hostname, cfg.AllowHosts)
 	crowd := newCrowd(cfg.Limits)
-	secured := newServer(&cfg, crowd, guard.guard(routes(&cfg, pages, hub, sockets, device)))
-	plain := newServer(&cfg, crowd, guard.guard(http.HandlerFunc(device.plain)))
-	mux := newMux(&cfg, crowd, listeners)
+	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp))))
+	plain := newServer(&cfg, crowd, guard.guard(devices.plain(http.HandlerFunc(setUp.plain))))
+	mux := newMux(&cfg, crowd, devices, listeners)
 
-	ready := readyEvent(&cfg, listeners[0].Addr(), taken)
+	own := listensOn(listeners[0])
+	ready := readyEvent(&cfg, own, listeners[0].Addr().(*net.TCPAddr).Port, taken)
 	ready.BuiltIn = builtIn
 	ev.send(ready) // the sockets listen: whoever connects from now on is answered
 	failed := make(chan error, 3)
 	var serving sync.WaitGroup
+	around, alone := context.WithCancel(ctx)
+	defer alone()
+	serving.Go(func() { follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand) })
+	serving.Go(func() { beNamed(around, &cfg, own, ready.Port, guard, ev.send) })
 	withTLS, without := mux.HTTPS(), mux.Plain()
 	for _, serve := range []func() error{
 		func() error { return secured.Serve(withTLS) },
@@ -90,7 +102,9 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel()
 	shutDown(last, hub, sockets, []*http.Server{secured, plain}, cfg.Log)
 	mux.Close()
+	alone()
 	serving.Wait()
+	devices.close()
 	ev.finish(last)
 	return err
 }
@@ -155,7 +169,7 @@ func newServer(cfg *Config, crowd *crowd, handler http.Handler) *http.Server {
 }
 
 // newMux has TLS and plain HTTP share the port.
-func newMux(cfg *Config, crowd *crowd, listeners []net.Listener) *portmux.Mux {
+func newMux(cfg *Config, crowd *crowd, devices *devices, listeners []net.Listener) *portmux.Mux {
 	conf := cfg.TLS.Clone()
 	// Messages are small: each is one record, and one write, from the first on.
 	conf.DynamicRecordSizingDisabled = true
@@ -163,12 +177,12 @@ func newMux(cfg *Config, crowd *crowd, listeners []net.Listener) *portmux.Mux {
 		TLS: conf, Patience: cfg.Limits.Handshake, Admit: crowd.admit, Gone: crowd.gone,
 		OnRefused: func(r portmux.Refusal) {
 			cfg.Log.Debug("a TLS handshake failed", "from", r.Remote, "name", r.ServerName, "error", r.Err)
+			devices.refused(r)
 		},
 	})
 }
 
-func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
-	port := addr.(*net.TCPAddr).Port
+func readyEvent(cfg *Config, own netip.Addr, port int, taken *PortTakenError) Ready {
 	first := "localhost"
 	if cfg.Host != "" && cfg.Host != AllInterfaces {
 		if ip := net.ParseIP(cfg.Host); !ip.IsUnspecified() {
@@ -182,21 +196,29 @@ func readyEvent(cfg *Config, addr net.Addr, taken *PortTakenError) Ready {
 		URLs:    []string{base},
 		Room:    base + withToken("?room="+url.QueryEscape(signaling.DefaultRoom), cfg.RoomToken),
 		Port:    port,
-		Signal:  "wss://" + strings.TrimPrefix(base, "https://") + "_rtcdev/signal",
+		Signal:  signalURL(cfg, base),
 		Version: cfg.Version,
 		Proxy:   cfg.Proxy,
 
 		SignalOnly: cfg.SignalOnly,
 		Taken:      taken,
 	}
-	var err error
-	if r.Networks, err = networks(cfg, addr.(*net.TCPAddr).IP, port); err != nil {
+	known, err := lan.Addresses()
+	if err != nil {
 		cfg.Log.Debug("looking for this machine's addresses", "error", err)
 	}
+	r.Networks = networks(cfg, own, known, port)
 	for _, n := range r.Networks {
 		if n.URL != base {
 			r.URLs = append(r.URLs, n.URL)
 		}
 	}
 	return r
+}
+
+// signalURL is the WebSocket address at one of the server's. A page that was not opened
+// by the link has no cookie: with its address it gets the secret.
+func signalURL(cfg *Config, base string) string {
+	query := strings.Replace(withToken("", cfg.RoomToken), "&", "?", 1)
+	return "wss" + strings.TrimPrefix(base, "https") + "_rtcdev/signal" + query
 }

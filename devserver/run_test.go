@@ -340,15 +340,6 @@ func TestTakenPort(t *testing.T) {
 	}
 }
 
-func TestAllInterfaces(t *testing.T) {
-	r := run(t, func(c *Config) { c.Host = AllInterfaces })
-	for _, u := range r.ready.URLs[1:] {
-		if strings.Contains(u, "127.0.0.1") || !strings.HasPrefix(u, "https://") {
-			t.Errorf("URL for other devices: %s", u)
-		}
-	}
-}
-
 func TestValidate(t *testing.T) {
 	conf, _ := testTLS(t)
 	good := Config{Dir: t.TempDir(), BuiltIn: fstest.MapFS{}, TLS: conf}

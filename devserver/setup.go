@@ -2,7 +2,6 @@ package devserver
 
 import (
 	"encoding/pem"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -54,9 +53,13 @@ func (s *setUp) plain(w http.ResponseWriter, r *http.Request) {
 
 // fromHere tells whether a request comes from this machine, over loopback.
 func fromHere(r *http.Request) bool {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return addressOf(r.RemoteAddr).IsLoopback()
+}
+
+// addressOf is the IP address in a connection's "host:port"; not valid if there is none.
+func addressOf(remote string) netip.Addr {
+	at, _ := netip.ParseAddrPort(remote)
+	return at.Addr().Unmap().WithZone("")
 }
 
 // isFree tells what a device gets before it has an invitation: what it needs to trust
