@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func (a *account) open(url string) *tab {
 func (a *account) startBrowser(more ...chromedp.ExecAllocatorOption) *tab {
 	a.t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(need(a.t, "chromium", "chromium")),
+		chromedp.ExecPath(a.chromium()),
 		chromedp.NoInheritEnv,
 		chromedp.Env(a.env()...),
 		chromedp.UserDataDir(a.t.TempDir()),
@@ -75,6 +76,33 @@ func (a *account) startBrowser(more ...chromedp.ExecAllocatorOption) *tab {
 	p := &tab{t: a.t, ctx: ctx, close: cancel}
 	go p.listen(chromedp.Console(ctx))
 	return p
+}
+
+// chromium is the program; in a namespace of the network a script that runs it there,
+// where it has policies of its own.
+func (a *account) chromium() string {
+	a.t.Helper()
+	program := need(a.t, "chromium", "chromium")
+	if a.namespace == "" {
+		return program
+	}
+	script := filepath.Join(a.tmp, "chromium")
+	// ip netns exec has made a mount namespace, too: nobody else sees this /etc.
+	text := fmt.Sprintf("#!/bin/sh\nexec ip netns exec %s sh -ec 'mount --bind %s /etc/chromium; exec %s \"$@\"' chromium \"$@\"\n", a.namespace, filepath.Dir(a.policies()), program)
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		a.t.Fatal(err)
+	}
+	return script
+}
+
+// policies is the folder that takes the place of Chromium's in /etc.
+func (a *account) policies() string {
+	a.t.Helper()
+	dir := filepath.Join(a.tmp, "etc-chromium", "policies")
+	if err := os.MkdirAll(filepath.Join(dir, "managed"), 0o755); err != nil {
+		a.t.Fatal(err)
+	}
+	return dir
 }
 
 func (p *tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
@@ -116,7 +144,7 @@ func (p *tab) wait(condition string) {
 		if eval[bool](p, "!!("+condition+")") {
 			return nil
 		}
-		return fmt.Errorf("not so; the page says %q; console: %q", eval[string](p, `document.body.innerText.slice(0, 300)`), p.trouble())
+		return fmt.Errorf("not so; the page says %q; console: %q", eval[string](p, `document.body?.innerText.slice(0, 300) ?? ""`), p.trouble())
 	})
 }
 

@@ -34,6 +34,8 @@ type account struct {
 	stores     string // of these, only those; empty for all
 
 	settings []string // further ones of the environment, NAME=VALUE
+
+	namespace string // of the network that its programs run in; empty for the machine's
 }
 
 func newAccount(t *testing.T) *account {
@@ -68,6 +70,9 @@ func (a *account) env() []string {
 }
 
 func (a *account) command(program string, args ...string) *exec.Cmd {
+	if a.namespace != "" { // ip becomes the program: they are one process
+		program, args = "ip", append([]string{"netns", "exec", a.namespace, program}, args...)
+	}
 	cmd := exec.Command(program, args...)
 	cmd.Env = a.env()
 	cmd.Dir = a.home
@@ -103,6 +108,7 @@ type server struct {
 		URL, Room string
 		Port      int
 		BuiltIn   bool
+		Networks  []struct{ URL, SetUp string }
 	}
 	events chan map[string]any
 	log    syncBuffer

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +28,9 @@ type servePrinter struct {
 	asked  time.Duration  // spent on the question of trust, not on starting
 	stores []trust.Result // nil until read
 
-	mu    sync.Mutex // events and keys come from different goroutines
-	shown int        // which of the networks' addresses the phone is shown
+	mu     sync.Mutex      // events and keys come from different goroutines
+	server devserver.Ready // with the networks as they are now
+	shown  int             // which of their addresses the phone is shown
 }
 
 // event prints what happens while the server runs.
@@ -49,6 +49,12 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.unreached(e)
 	case devserver.Refused:
 		s.refused(e)
+	case devserver.Device:
+		s.deviceLine(e)
+	case devserver.NetworkChange:
+		s.networksChanged(e)
+	case devserver.Named:
+		s.named(e)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
@@ -59,10 +65,7 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 	if e.Event != "peer-joined" {
 		verb = "left"
 	}
-	from, _, err := net.SplitHostPort(e.Addr)
-	if err != nil {
-		from = e.Addr
-	}
+	from := hostOnly(e.Addr)
 	if e.Door == "peerjs" { // has ids and no rooms
 		verb += " by PeerJS,"
 		s.note("%s  %.20s %s from %s (%d are there)\n", e.Time.Local().Format("15:04:05"), e.Peer, verb, from, e.Peers)
@@ -73,11 +76,7 @@ func (s *servePrinter) peerChange(e devserver.PeerChange) {
 
 // refused says who was turned away and what would let them in.
 func (s *servePrinter) refused(e devserver.Refused) {
-	from, _, err := net.SplitHostPort(e.Addr)
-	if err != nil {
-		from = e.Addr
-	}
-	s.note("%s  refused %s: %s\n", e.Time.Local().Format("15:04:05"), from, e.Message)
+	s.note("%s  refused %s: %s\n", e.Time.Local().Format("15:04:05"), hostOnly(e.Addr), e.Message)
 	switch signaling.Code(e.Code) {
 	case signaling.ForeignOrigin:
 		if cfg := (devserver.Config{SignalOnly: true, AllowOrigins: []string{e.Origin}}); cfg.Validate() == nil { // a stranger chose it
@@ -100,6 +99,7 @@ func (s *servePrinter) refused(e devserver.Refused) {
 // programs, after everything a person can use at once.
 func (s *servePrinter) ready(r devserver.Ready) {
 	took := time.Since(s.started) - s.asked
+	s.server = r
 	switch {
 	case s.json:
 	case s.quiet && r.SignalOnly:
@@ -122,7 +122,7 @@ func (s *servePrinter) ready(r devserver.Ready) {
 		}
 		s.line("Stop", "Ctrl-C%s", keys)
 		fmt.Fprintln(s.out)
-		s.phone(r)
+		s.phone()
 		s.keys(r)
 	}
 }
@@ -147,14 +147,13 @@ func (s *servePrinter) keys(r devserver.Ready) {
 	if !r.SignalOnly {
 		list = append(list, key{'o', "open the room in a browser", func() { s.openRoom(r) }})
 	}
-	if len(r.Networks) > 0 && r.Networks[0].SetUp != "" && !r.SignalOnly {
-		list = append(list, key{'p', "show the QR code for a phone", locked(func() { s.phone(r) })})
-		if len(r.Networks) > 1 {
-			list = append(list, key{'n', "show that of the next address", locked(func() {
-				s.shown = (s.shown + 1) % len(r.Networks)
-				s.phone(r)
+	if s.hasPhone() {
+		list = append(list,
+			key{'p', "show the QR code for a phone", locked(s.phone)},
+			key{'n', "show that of the next address", locked(func() {
+				s.shown++
+				s.phone()
 			})})
-		}
 	}
 	list = append(list,
 		key{'t', "tell whether browsers here trust the certificate", locked(func() {
@@ -165,14 +164,27 @@ func (s *servePrinter) keys(r devserver.Ready) {
 	s.listen(s.ctx, list...)
 }
 
+// hasPhone tells whether other devices can be led here.
+func (s *servePrinter) hasPhone() bool {
+	return s.options.host != "" && s.ca != nil && !s.server.SignalOnly
+}
+
 // phone shows where another device begins: last, since what follows moves it up.
-func (s *servePrinter) phone(r devserver.Ready) {
-	if len(r.Networks) == 0 || r.Networks[0].SetUp == "" || r.SignalOnly {
+func (s *servePrinter) phone() {
+	if !s.hasPhone() {
 		return
 	}
-	address := r.Networks[s.shown].SetUp
+	if len(s.server.Networks) == 0 {
+		s.line("Phone", "this machine has no network that a phone could reach it by")
+		return
+	}
+	address := s.server.Networks[s.shown%len(s.server.Networks)].SetUp
 	s.line("Phone", "%s", s.strong.Sprint(address))
 	s.line("", "Open it there, or scan this: it shows how that device comes to trust this one.")
+	s.line("", "To compare, the root's SHA-256 fingerprint:")
+	half := (len(s.ca.Fingerprint()) + 1) / 2
+	s.line("", "%s", s.ca.Fingerprint()[:half])
+	s.line("", "%s", s.ca.Fingerprint()[half:])
 	if code := qrCode(address, readConsole(s.out.File, s.noColor, os.LookupEnv, consoleCodePage())); code != "" {
 		fmt.Fprint(s.out, "\n"+code+"\n")
 	}
@@ -205,7 +217,7 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.line("", "Open it twice, in two tabs or windows: that is the call.")
 		s.line("Pages", "%s", r.URL)
 		for _, n := range r.Networks {
-			s.line("Network", "%s%s", n.URL+strings.TrimPrefix(r.Room, r.URL), via(n))
+			s.line("Network", "%s%s", s.link(n.URL), via(n))
 		}
 	}
 	if s.options.host != "" {
@@ -230,9 +242,13 @@ func (s *servePrinter) doors(r devserver.Ready) {
 		if i > 0 {
 			label = "Network"
 		}
-		s.line(label, "%s", s.strong.Sprint("wss"+strings.TrimPrefix(u, "https")+"_rtcdev/signal"))
+		s.line(label, "%s", s.strong.Sprint(s.link(u)))
 	}
-	s.line("", "socket.io and PeerJS clients connect to %s", r.URL)
+	secret := ""
+	if _, query, found := strings.Cut(r.Signal, "?"); found {
+		secret = ", with ?" + query
+	}
+	s.line("", "socket.io and PeerJS clients connect to %s%s", r.URL, secret)
 	if len(s.options.allowOrigins) == 0 {
 		s.line("Pages", "%s", s.bad.Sprint("no other server's pages may connect"))
 		s.line("", "Let yours in: rtcdev serve --signal-only --allow-origin https://your.page")

@@ -67,10 +67,17 @@ type terminal struct {
 
 func (a *account) onTerminal(program string, args ...string) *terminal {
 	a.t.Helper()
-	term := &terminal{t: a.t, cmd: a.command(program, args...), ended: make(chan error, 1)}
-	term.cmd.Env = append(term.cmd.Env, "TERM=xterm")
-	asNobody(term.cmd)
-	tty, err := pty.Start(term.cmd)
+	cmd := a.command(program, args...)
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	asNobody(cmd)
+	return a.startOnTerminal(cmd, nil)
+}
+
+// startOnTerminal starts cmd on a terminal of the size, or of none that it tells.
+func (a *account) startOnTerminal(cmd *exec.Cmd, size *pty.Winsize) *terminal {
+	a.t.Helper()
+	term := &terminal{t: a.t, cmd: cmd, ended: make(chan error, 1)}
+	tty, err := pty.StartWithSize(cmd, size)
 	if err != nil {
 		a.t.Fatal(err)
 	}

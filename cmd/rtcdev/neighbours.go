@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"strings"
+
+	"rtcdev/devserver"
+)
+
+// deviceLine says how far another device is, in a line of its own.
+func (s *servePrinter) deviceLine(e devserver.Device) {
+	who := e.Addr
+	switch {
+	case e.ThisComputer:
+		who = "a program on this computer"
+	case e.Name != "":
+		who += " " + e.Name
+	}
+	s.note("%s  %s: %s\n", e.Time.Local().Format("15:04:05"), who, s.progress(e))
+	// What to do on it may be long, and is to be found at a glance.
+	if e.Next != "" {
+		s.note("          → %s\n", e.Next)
+	}
+}
+
+// progress is what has worked, and what has not.
+func (s *servePrinter) progress(e devserver.Device) string {
+	var parts []string
+	if e.HTTPS {
+		parts = append(parts, s.good.Sprint("✓")+" HTTPS")
+	}
+	if e.WebSocket {
+		parts = append(parts, s.good.Sprint("✓")+" WebSocket")
+	} else if e.HTTPS && e.Door != "" {
+		parts = append(parts, "no WebSocket")
+	}
+	line := strings.Join(parts, " ")
+	switch {
+	case e.Refused == devserver.NoCertificate:
+		return s.bad.Sprint("asked for "+e.ServerName) + ", which is no name of this server: use an address above, or rtcdev serve --allow-host " + e.ServerName
+	case e.Refused != "" && e.HTTPS:
+		return line + ", " + s.bad.Sprint("but refused the certificate too") + " (a warning was clicked away, or another browser does not trust the root)"
+	case e.Refused != "":
+		return s.bad.Sprint("refused the certificate") + " (root not trusted yet)"
+	case e.Door == "peerjs":
+		return line + " → connected by PeerJS"
+	case e.Door != "":
+		return line + " → in room " + quoted(e.Room)
+	case e.HTTPS:
+		return line
+	case e.Downloaded:
+		return "has downloaded the root"
+	}
+	return "opened the page that sets it up"
+}
+
+// networksChanged shows the addresses that are new.
+func (s *servePrinter) networksChanged(e devserver.NetworkChange) {
+	before := s.server.Networks
+	s.server.Networks, s.shown = e.Networks, 0
+	added := 0
+	for _, n := range e.Networks {
+		if !slices.Contains(before, n) {
+			if added++; added == 1 {
+				s.note("%s  This machine has a new address:\n", e.Time.Local().Format("15:04:05"))
+			}
+			s.note("          %s%s\n", s.link(n.URL), via(n))
+		}
+	}
+	switch {
+	case added > 0 && s.hasPhone() && s.interactive():
+		s.note("          (p and Enter shows the QR code for a phone)\n")
+	case len(e.Networks) == 0:
+		s.note("%s  This machine has no network now: only its own browsers get here.\n", e.Time.Local().Format("15:04:05"))
+	}
+}
+
+// named says by what name other devices find this machine.
+func (s *servePrinter) named(e devserver.Named) {
+	s.note("          Other devices find it by name, too: %s\n", s.link(e.URL))
+}
+
+// link is the server's address with the room, and the secret if there is one.
+func (s *servePrinter) link(base string) string {
+	if s.server.SignalOnly {
+		_, query, found := strings.Cut(s.server.Signal, "_rtcdev/signal")
+		if !found {
+			return base
+		}
+		return "wss" + strings.TrimPrefix(base, "https") + "_rtcdev/signal" + query
+	}
+	return base + strings.TrimPrefix(s.server.Room, s.server.URL)
+}
+
+// hostOnly is a connection's address without its port.
+func hostOnly(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
+}
