@@ -20,7 +20,8 @@ const (
 
 // crowd bounds the connections that the port and its servers hold: those that say nothing,
 // those that wait for another request. Signaling counts its own, which leave the server
-// with their upgrade.
+// with their upgrade. Where there are too many, one that no server has got yet, since it
+// says nothing or is slow, gives way to a new one.
 type crowd struct {
 	inAll, perAddress int
 
@@ -30,8 +31,9 @@ type crowd struct {
 }
 
 type visitor struct {
-	host  string
-	since time.Time
+	host   string
+	since  time.Time
+	served bool // a server has it
 }
 
 func newCrowd(l Limits) *crowd {
@@ -51,11 +53,28 @@ func (c *crowd) admit(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	host := hostOnly(conn.RemoteAddr().String())
-	if len(c.conns) >= c.inAll || c.hosts[host] >= c.perAddress {
+	if c.hosts[host] >= c.perAddress && !c.makeRoom(func(v visitor) bool { return v.host == host }) ||
+		len(c.conns) >= c.inAll && !c.makeRoom(func(visitor) bool { return true }) {
 		return false
 	}
-	c.conns[conn] = visitor{host, time.Now()}
+	c.conns[conn] = visitor{host: host, since: time.Now()}
 	c.hosts[host]++
+	return true
+}
+
+// makeRoom ends the oldest connection of these that no server has, if there is one.
+func (c *crowd) makeRoom(of func(visitor) bool) bool {
+	var oldest net.Conn
+	for conn, v := range c.conns {
+		if !v.served && of(v) && (oldest == nil || v.since.Before(c.conns[oldest].since)) {
+			oldest = conn
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	c.forget(oldest)
+	oldest.Close()
 	return true
 }
 
@@ -63,6 +82,10 @@ func (c *crowd) admit(conn net.Conn) bool {
 func (c *crowd) gone(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forget(conn)
+}
+
+func (c *crowd) forget(conn net.Conn) {
 	v, counted := c.conns[conn]
 	if !counted {
 		return
@@ -77,7 +100,13 @@ func (c *crowd) gone(conn net.Conn) {
 func (c *crowd) arrival(ctx context.Context, conn net.Conn) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return signaling.Arrival(ctx, c.conns[portmux.Accepted(conn)].since)
+	conn = portmux.Accepted(conn)
+	v, counted := c.conns[conn]
+	if counted { // else it has just given way
+		v.served = true
+		c.conns[conn] = v
+	}
+	return signaling.Arrival(ctx, v.since)
 }
 
 // change is a server's ConnState.
