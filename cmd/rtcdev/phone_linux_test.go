@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/creack/pty"
+
+	"rtcdev/devserver/lan"
 )
 
 // cable is a network of two machines, a laptop and a phone: each is a network namespace,
@@ -122,6 +125,13 @@ func TestPhone(t *testing.T) {
 	if len(s.ready.Networks) != 1 || s.ready.Networks[0].SetUp != fmt.Sprintf("http://%s:%d/", laptopAddress, s.ready.Port) {
 		t.Fatalf("the phone is told to begin at %+v", s.ready.Networks)
 	}
+	byName := ""
+	if name, err := lan.HostName(); err == nil { // else this machine has none that it could say
+		if e := s.event("name"); e["own"] != true || e["url"] != fmt.Sprintf("https://%s:%d/", name, s.ready.Port) {
+			t.Errorf("the laptop's name: %v", e)
+		}
+		byName = name
+	}
 	there := laptop.open(s.ready.Room)
 	there.wait(`document.body.dataset.state === "waiting"`)
 	p := phone.open(s.ready.Networks[0].SetUp + "?room=lobby")
@@ -138,6 +148,7 @@ func TestPhone(t *testing.T) {
 	if exported, err := os.ReadFile(filepath.Join(laptop.home, "root.pem")); err != nil || !bytes.Equal(saved, exported) {
 		t.Errorf("the root that was downloaded is another one: %v\n%s\n%s", err, saved, exported)
 	}
+	phone.checkSetUpFiles(s, saved, byName)
 	phone.install(saved)
 
 	p.wait(fmt.Sprintf(`location.href === "https://%s:%d/?room=lobby" && document.querySelector("#remoteVideo")`, laptopAddress, s.ready.Port))
@@ -160,6 +171,51 @@ func TestPhone(t *testing.T) {
 	there.wantVideo()
 	p.chat(there, "here again")
 	there.wantQuietConsole()
+}
+
+// checkSetUpFiles fetches what a phone may have without HTTPS, and a page by the laptop's
+// name if it has one.
+func (a *account) checkSetUpFiles(s *server, root []byte, name string) {
+	a.t.Helper()
+	need(a.t, "curl", "curl")
+	block, _ := pem.Decode(root)
+	fetch := func(file string) (header, body string) {
+		saved := filepath.Join(a.home, file)
+		header = a.output("curl", "-fsS", "-D", "-", "-o", saved, s.ready.Networks[0].SetUp+"_rtcdev/"+file)
+		content, err := os.ReadFile(saved)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return header, string(content)
+	}
+	for file, contentType := range map[string]string{
+		"ca.crt": "application/x-x509-ca-cert", "ca.pem": "application/pem-certificate-chain", "ca.mobileconfig": "application/x-apple-aspen-config",
+	} {
+		header, body := fetch(file)
+		if !strings.Contains(header, "Content-Type: "+contentType+"\r\n") || !strings.Contains(header, `Content-Disposition: attachment; filename="rtcdev-`+file+`"`) {
+			a.t.Errorf("%s comes as\n%s", file, header)
+		}
+		switch file {
+		case "ca.crt":
+			if body != string(block.Bytes) {
+				a.t.Error("ca.crt is not the root")
+			}
+		case "ca.mobileconfig":
+			in := a.output(need(a.t, "/usr/bin/python3", "python3"), "-c",
+				"import plistlib, sys; p = plistlib.load(open(sys.argv[1], 'rb')); print(p['PayloadContent'][0]['PayloadContent'].hex())", filepath.Join(a.home, file))
+			if strings.TrimSpace(in) != hex.EncodeToString(block.Bytes) {
+				a.t.Error("the profile does not hold the root")
+			}
+		}
+	}
+	if name == "" {
+		return
+	}
+	trusted := filepath.Join(a.home, "ca.pem")
+	host := fmt.Sprintf("%s:%d", name, s.ready.Port)
+	if health := a.output("curl", "-fsS", "--cacert", trusted, "--resolve", host+":"+laptopAddress, "https://"+host+"/_rtcdev/health"); !strings.Contains(health, "ok") {
+		a.t.Errorf("by its name the laptop says %s", health)
+	}
 }
 
 // wantDevice waits until the phone is told to be so far.
