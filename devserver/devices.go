@@ -24,6 +24,9 @@ const (
 	// different things are said about one in deviceRepeat.
 	deviceCount  = 256
 	deviceStates = 12
+	// deviceBurst is how much is told at once, of all devices; then one a second. A
+	// stranger can have any number of addresses.
+	deviceBurst = 20
 )
 
 // devices follows how far other devices have come: from the set-up page, over refusing
@@ -36,7 +39,20 @@ type devices struct {
 	mu    sync.Mutex
 	known map[netip.Addr]*device
 	timer *time.Timer // runs while something is to be told
+	told  bucket
 	over  bool
+}
+
+// bucket bounds what is told: see deviceBurst.
+type bucket struct {
+	left int
+	at   time.Time
+}
+
+func (b *bucket) fill(now time.Time) {
+	if seconds := int(now.Sub(b.at) / time.Second); seconds > 0 {
+		b.left, b.at = min(deviceBurst, b.left+seconds), now
+	}
 }
 
 // device is one of them.
@@ -60,7 +76,7 @@ type progress struct {
 }
 
 func newDevices(cfg *Config, tell func(Event)) *devices {
-	return &devices{cfg: cfg, tell: tell, known: make(map[netip.Addr]*device)}
+	return &devices{cfg: cfg, tell: tell, known: make(map[netip.Addr]*device), told: bucket{deviceBurst, time.Now()}}
 }
 
 // close tells what is left to tell, and no more after it.
@@ -199,8 +215,14 @@ func (d *devices) flush() {
 	if d.over {
 		return
 	}
+	d.told.fill(time.Now())
 	for ip, v := range d.known {
+		if d.told.left == 0 {
+			d.timer = time.AfterFunc(devicePause, d.flush) // for the rest
+			return
+		}
 		if v.news() {
+			d.told.left--
 			d.tell(v.event(ip, d.cfg))
 		}
 	}

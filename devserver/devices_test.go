@@ -167,8 +167,12 @@ func TestDevicesAreBounded(t *testing.T) {
 			d.refuses(fmt.Sprintf("192.0.2.%d", i%200), portmux.CertificateRefused, "")
 			d.refuses(fmt.Sprintf("2001:db8::%x", i), portmux.CertificateRefused, "")
 		}
-		if n := len(d.next()); n > deviceCount {
-			t.Errorf("%d events", n)
+		if n := len(d.next()); n < deviceBurst || n > deviceBurst+2 {
+			t.Errorf("%d events at once", n)
+		}
+		<-time.After(2 * deviceCount * time.Second)
+		if n := len(d.next()); n < deviceCount-deviceBurst-2 || n > deviceCount {
+			t.Errorf("%d events after them", n)
 		}
 		told := 0
 		for i := range 1000 {
