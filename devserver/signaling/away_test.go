@@ -155,7 +155,8 @@ func TestLittleMayWaitForWhoIsAway(t *testing.T) {
 	}
 	witness.wantUndisturbed()
 	got := scrape(t, s.hub)
-	if all, deepest := got["rtcdev_queue_bytes"], got["rtcdev_queue_bytes_max"]; all < 15_000 || all != deepest {
+	// The witness's pong may not have been counted out yet.
+	if all, deepest := got["rtcdev_queue_bytes"], got["rtcdev_queue_bytes_max"]; deepest < 15_000 || all < deepest || all > deepest+100 {
 		t.Errorf("%v bytes wait, %v for one", all, deepest)
 	}
 	c = s.resume(c, 1, 1)
