@@ -105,6 +105,11 @@ func TestRoomsAreLimited(t *testing.T) {
 	a.want(serverMessage{Type: "peer-joined", Peer: second.id})
 	b.send(`{"type":"leave"}`)
 	b.wantClose("", 1000)
+	eventually(t, "the room is given back", func() bool {
+		s.hub.mu.Lock()
+		defer s.hub.mu.Unlock()
+		return len(s.hub.rooms) == 2
+	})
 	s.join("d").wantUndisturbed()
 	a.wantUndisturbed()
 }
