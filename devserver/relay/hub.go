@@ -1,0 +1,226 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/turn/v5"
+)
+
+var (
+	errFull      = errors.New("too many allocations")
+	errClosed    = errors.New("the relay is closed")
+	errTCP       = errors.New("TCP is not relayed")
+	errGone      = errors.New("the client is gone")
+	errNoAddress = errors.New("no relayed address is free")
+)
+
+// silent is how long nothing must have come from a client before its allocation
+// gives way to a new one when a quota is reached. It is well above the 5 s in which
+// a call that uses the relay checks for consent (RFC 7675 §5.1).
+const silent = 15 * time.Second
+
+// hub holds the relayed sockets of all transports and carries packets between them.
+type hub struct {
+	server *Server
+
+	mu       sync.RWMutex
+	closed   bool
+	sockets  map[netip.AddrPort]*relayed
+	sessions map[string]*session
+	next     uint32 // the next relayed address to try
+}
+
+// session is what the allocations of one browser session share.
+type session struct {
+	name   string
+	count  int // of allocations; guarded by hub.mu
+	budget budget
+}
+
+func newHub(s *Server) *hub {
+	return &hub{
+		server: s, sockets: make(map[netip.AddrPort]*relayed), sessions: make(map[string]*session),
+		next: rand.Uint32N(closedWorldSize),
+	}
+}
+
+func (h *hub) find(addr netip.AddrPort) *relayed {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sockets[addr]
+}
+
+func (h *hub) count() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.sockets)
+}
+
+// full says whether a quota leaves no room for one more allocation; h.mu is held.
+func (h *hub) full(session string) (ofSession, ofAll bool) {
+	if s := h.sessions[session]; s != nil {
+		ofSession = s.count >= h.server.cfg.PerSession
+	}
+	return ofSession, len(h.sockets) >= h.server.cfg.Total
+}
+
+// makeRoom says whether the session can have one more allocation. Where a quota is
+// reached, the allocation that has been silent for longest goes: one of the
+// session's if it is the session's quota. So whoever reloads a page is never locked
+// out by what the page left behind.
+func (h *hub) makeRoom(session string) bool {
+	h.mu.RLock()
+	ofSession, ofAll := h.full(session)
+	var oldest *relayed
+	heard := time.Now().Add(-silent).UnixNano()
+	for _, r := range h.sockets {
+		if !ofSession && !ofAll {
+			break
+		}
+		if at := r.client.heard.Load(); at <= heard && (!ofSession || r.session == session) {
+			oldest, heard = r, at
+		}
+	}
+	h.mu.RUnlock()
+	if oldest != nil {
+		_ = oldest.Close()
+		return true
+	}
+	return !ofSession && !ofAll
+}
+
+// add makes a relayed socket for c. It is pion's to read from, once it exists.
+func (h *hub) add(c *client, name string, v6 bool) (*relayed, error) {
+	var socket *net.UDPConn
+	if lan := h.server.cfg.LAN; lan.IsValid() {
+		var err error
+		if socket, err = listenLAN(lan, v6); err != nil {
+			return nil, err
+		}
+	}
+	r, err := h.insert(c, name, v6, socket)
+	if err != nil {
+		if socket != nil {
+			socket.Close()
+		}
+		return nil, err
+	}
+	c.relayed.Store(r)
+	if c.gone.Load() { // it went in between, and did not see r
+		_ = r.Close()
+	}
+	return r, nil
+}
+
+func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*relayed, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errClosed
+	}
+	if ofSession, ofAll := h.full(name); ofSession || ofAll {
+		return nil, errFull
+	}
+	var addr netip.AddrPort
+	if socket != nil {
+		addr = addrPort(socket.LocalAddr())
+	} else if addr = h.freeAddress(v6); !addr.IsValid() {
+		return nil, errNoAddress
+	}
+	shared := h.sessions[name]
+	if shared == nil {
+		shared = &session{name: name, budget: budget{rate: h.server.cfg.BytesPerSecond}}
+		h.sessions[name] = shared
+	}
+	shared.count++
+	r := newRelayed(h, c, shared, addr, socket)
+	h.sockets[addr] = r
+	h.server.running.Add(1) // until pion has left it
+	if socket != nil {
+		h.server.running.Go(r.readSocket)
+	}
+	return r, nil
+}
+
+// freeAddress is a closed-world address that no relayed socket has; h.mu is held.
+func (h *hub) freeAddress(v6 bool) netip.AddrPort {
+	for range closedWorldSize {
+		h.next = (h.next + 1) % closedWorldSize
+		addr := netip.AddrPortFrom(closedWorldAddr(h.next, v6), relayedPort)
+		if h.sockets[addr] == nil {
+			return addr
+		}
+	}
+	return netip.AddrPort{}
+}
+
+// remove takes r out.
+func (h *hub) remove(r *relayed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sockets[r.addr] != r {
+		return
+	}
+	delete(h.sockets, r.addr)
+	if r.shared.count--; r.shared.count == 0 {
+		delete(h.sessions, r.session)
+	}
+}
+
+// close ends all allocations, and lets no new one be.
+func (h *hub) close() {
+	h.mu.Lock()
+	h.closed = true
+	all := make([]*relayed, 0, len(h.sockets))
+	for _, r := range h.sockets {
+		all = append(all, r)
+	}
+	h.mu.Unlock()
+	for _, r := range all {
+		_ = r.Close()
+	}
+}
+
+// reaches says whether relayed sockets may send to an address.
+func (h *hub) reaches(a netip.Addr) bool {
+	if h.server.cfg.LAN.IsValid() {
+		return h.reachesLAN(a)
+	}
+	return closedWorld(a)
+}
+
+// generator is pion's way to relayed sockets, for the transport's current message.
+type generator struct{ front *front }
+
+// Validate has nothing to check.
+func (g generator) Validate() error { return nil }
+
+// AllocatePacketConn makes a relayed socket.
+func (g generator) AllocatePacketConn(conf turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	c := g.front.current.client
+	if conf.RequestedPort != 0 { // of EVEN-PORT, which screen refuses
+		return nil, nil, errNoAddress
+	}
+	if !g.front.remember(c) {
+		return nil, nil, fmt.Errorf("%s: %w", c.addr, errGone)
+	}
+	r, err := g.front.server.hub.add(c, conf.UserID, conf.Network == "udp6")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a relayed socket for %s: %w", c.addr, err)
+	}
+	return r, r.LocalAddr(), nil
+}
+
+// AllocateListener refuses.
+func (g generator) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+	return nil, nil, errTCP
+}
+
+// AllocateConn refuses.
+func (g generator) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) { return nil, errTCP }

@@ -1,0 +1,65 @@
+package relay
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// udpFront is a front whose clients are on one UDP socket.
+type udpFront struct {
+	*front
+	conn net.PacketConn
+}
+
+func newUDPFront(s *Server, conn net.PacketConn) *udpFront {
+	return &udpFront{front: newFront(s, "udp"), conn: conn}
+}
+
+// readAll reads until the socket is closed.
+func (f *udpFront) readAll() error {
+	var buf buffer
+	for {
+		n, from, err := f.conn.ReadFrom(buf[:])
+		if err != nil {
+			return fmt.Errorf("reading UDP: %w", err)
+		}
+		f.take(addrPort(from), buf[:n], time.Now().UnixNano())
+	}
+}
+
+// take handles one datagram.
+func (f *udpFront) take(from netip.AddrPort, datagram []byte, now int64) {
+	c := f.find(from)
+	if c == nil {
+		c = &client{addr: from, net: net.UDPAddrFromAddrPort(from), out: f}
+	}
+	c.heard.Store(now)
+	m, forPion := f.handle(c, datagram)
+	if !forPion {
+		return
+	}
+	select {
+	case f.queue <- m:
+	default: // clients ask again (RFC 8489 §6.2.1)
+		f.server.counts.dropped.Add(1)
+	}
+}
+
+// WriteTo sends what pion has for a client.
+func (f *udpFront) WriteTo(p []byte, to net.Addr) (int, error) { return f.conn.WriteTo(p, to) }
+
+// LocalAddr is the socket's.
+func (f *udpFront) LocalAddr() net.Addr { return f.conn.LocalAddr() }
+
+func (f *udpFront) send(to *client, message []byte) {
+	if _, err := f.conn.WriteTo(message, to.net); err != nil {
+		f.server.counts.dropped.Add(1)
+	}
+}
+
+// released forgets a client: without an allocation it is nobody in particular.
+func (f *udpFront) released(c *client) { f.forget(c) }
+
+func (f *udpFront) shut() { f.conn.Close() }
