@@ -123,10 +123,9 @@ func keepVectorProbs(w *boolWriter) {
 	}
 }
 
-// probZeroMV is the probability that macroblock i is not to be ZEROMV's opposite:
-// it depends on how many of its neighbours above, to the left and diagonally are
-// without motion (section 16.3, vp8_mode_contexts). Intra ones do not count, nor
-// those beyond the edges.
+// probZeroMV is the probability of ZEROMV for macroblock i. It depends on how many of
+// its neighbours above, to the left and diagonally are without motion (section 16.3,
+// vp8_mode_contexts). Intra ones do not count, nor those beyond the edges.
 func (e *Encoder) probZeroMV(i int) uint8 {
 	count := 0
 	if i >= e.mbw && e.modes[i-e.mbw].inter {

@@ -50,6 +50,18 @@ func TestKeyFrames(t *testing.T) {
 	}
 }
 
+func TestLargestSizes(t *testing.T) {
+	for _, size := range []image.Point{{MaxSize, 9}, {5, MaxSize}} {
+		picture := newPicture(size.X, size.Y, drawings(0)["gradient"])
+		e := newEncoder(t, size.X, size.Y, 20)
+		decoded, err := decodeKey(encode(t, e, nil, picture, true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameAs(t, e, decoded)
+	}
+}
+
 // Every quantizer index has its own steps, and a decoder has its own table of them.
 func TestEveryQuantizer(t *testing.T) {
 	picture := newPicture(80, 64, drawings(3)["random"])

@@ -63,16 +63,16 @@ func scenes() []scene {
 	}
 	unlimited := func(int) int { return 0 }
 	return []scene{
-		{"moving block", 320, 240, 20, 1200, 400, unlimited, movie},
-		{"finest", 176, 144, 0, 200, 0, unlimited, movie},
-		{"coarsest", 176, 144, 127, 200, 0, unlimited, movie},
-		{"odd size", 193, 117, 30, 300, 90, unlimited, patches},
-		{"patches", 160, 128, 12, 400, 0, unlimited, patches},
+		{"moving block", 192, 144, 20, 1100, 400, unlimited, movie},
+		{"finest", 176, 144, 0, 100, 0, unlimited, movie},
+		{"coarsest", 176, 144, 127, 100, 0, unlimited, movie},
+		{"odd size", 93, 117, 30, 200, 60, unlimited, patches},
+		{"patches", 160, 128, 12, 150, 0, unlimited, patches},
 		{"noise", 65, 47, 5, 100, 10, unlimited, noise},
 		{"one macroblock", 16, 16, 10, 100, 0, unlimited, patches},
 		{"one pixel", 1, 1, 10, 20, 5, unlimited, noise},
-		{"limited", 320, 240, 8, 400, 100, func(n int) int { return [4]int{1500, 700, 5000, 0}[n/60%4] }, movie},
-		{"limited patches", 160, 128, 4, 300, 50, func(n int) int { return 600 + n }, patches},
+		{"limited", 192, 144, 8, 300, 100, func(n int) int { return [4]int{800, 400, 2500, 0}[n/60%4] }, movie},
+		{"limited patches", 160, 128, 4, 150, 50, func(n int) int { return 600 + n }, patches},
 	}
 }
 
