@@ -47,7 +47,7 @@ type Config struct {
 	// opened for private peers. Unset, the relay is a closed world.
 	LAN netip.Addr
 	// OnRefused, if set, hears of what was refused: on the relay's goroutines,
-	// several at a time, at most 100 a second ([Stats].Refused counts all). It must
+	// several at a time, at most 1,000 a second ([Stats].Refused counts all). It must
 	// return soon and must not call Close.
 	OnRefused func(Refusal)
 }

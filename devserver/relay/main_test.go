@@ -253,4 +253,3 @@ func (p *peer) sendTo(other *peer, text string) net.Addr {
 		}
 	}
 }
-

@@ -75,7 +75,7 @@ type reporter struct {
 	count  int
 }
 
-const reportsPerSecond = 100
+const reportsPerSecond = 1000
 
 func (r *reporter) report(refusal Refusal) {
 	if r.to == nil {

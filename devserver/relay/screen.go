@@ -65,8 +65,11 @@ func (f *front) screen(c *client, m *stun.Message) bool {
 			f.answer(c, m, stun.CodeInsufficientCapacity)
 			return f.refuseTo(c, Refusal{Reason: Unsupported})
 		}
-	case stun.MethodSend:
-		if peer := peerOf(m); !f.server.hub.reaches(peer.Addr()) {
+	case stun.MethodSend, stun.MethodCreatePermission, stun.MethodChannelBind:
+		if peer, ok := f.server.hub.foreign(m); ok {
+			if request {
+				f.answer(c, m, stun.CodeForbidden)
+			}
 			return f.refuseTo(c, Refusal{Reason: ForeignAddress, Peer: peer})
 		}
 	}
@@ -93,6 +96,18 @@ func peerOf(m *stun.Message) netip.AddrPort {
 	}
 	addr, _ := netip.AddrFromSlice(peer.IP)
 	return netip.AddrPortFrom(addr, uint16(peer.Port))
+}
+
+// foreign returns the first peer in m that the hub does not reach, if there is one.
+// What is no address, pion refuses.
+func (h *hub) foreign(m *stun.Message) (peer netip.AddrPort, found bool) {
+	_ = m.ForEach(stun.AttrXORPeerAddress, func(m *stun.Message) error {
+		if p := peerOf(m); !found && p.IsValid() && !h.reaches(p.Addr()) {
+			peer, found = p, true
+		}
+		return nil
+	})
+	return peer, found
 }
 
 // replays remembers who made the requests that were authenticated. A request that
