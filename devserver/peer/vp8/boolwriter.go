@@ -2,8 +2,8 @@ package vp8
 
 import "math/bits"
 
-// A boolWriter is the boolean entropy encoder of RFC 6386 section 7. The zero
-// value with width 255 (see reset) begins a partition at the end of out.
+// A boolWriter is the boolean entropy encoder of RFC 6386 section 7. It writes one
+// partition, from reset to finish.
 type boolWriter struct {
 	out []byte
 

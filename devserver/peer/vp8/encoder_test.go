@@ -104,6 +104,42 @@ func TestEveryChangeIsSeen(t *testing.T) {
 	}
 }
 
+// In an inter frame a macroblock is predicted by what is nearer to it: by its
+// neighbours where the picture has become flat, else by the last frame.
+func TestNearerPrediction(t *testing.T) {
+	p := newPicture(64, 64, drawings(0)["text"])
+	e := newEncoder(t, 64, 64, 10)
+	encode(t, e, nil, p, true)
+	for i := range p.Y[:32*p.YStride] { // the upper half
+		p.Y[i] = 130
+	}
+	for i := 32 * p.YStride; i < len(p.Y); i++ {
+		p.Y[i] ^= 2
+	}
+	encode(t, e, nil, p, false)
+	for i, m := range e.modes {
+		if want := i >= len(e.modes)/2; m.inter != want {
+			t.Errorf("macroblock %d: inter is %v, want %v", i, m.inter, want)
+		}
+	}
+}
+
+// What is beyond the picture's edges is as they are, because that costs least.
+func TestBeyondTheEdges(t *testing.T) {
+	p := newPicture(35, 21, drawings(1)["random"])
+	e := newEncoder(t, 35, 21, 20)
+	encode(t, e, nil, p, true)
+	for i, pl := range planesOf(p) {
+		source := e.source[i]
+		for at, v := range source.pix {
+			x, y := min(at%source.stride, pl.width-1), min(at/source.stride, pl.height-1)
+			if want := pl.pix[y*pl.stride+x]; v != want {
+				t.Fatalf("plane %d, sample %d,%d is %d, want %d", i, at%source.stride, at/source.stride, v, want)
+			}
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	const limit = 3000
 	e := newEncoder(t, 320, 240, 4)
@@ -115,6 +151,17 @@ func TestLimit(t *testing.T) {
 		dst = encode(t, e, dst[:0], p, n%50 == 0)
 		if len(dst) > limit {
 			t.Errorf("frame %d has %d bytes with quantizer %d, limit %d", n, len(dst), e.q, limit)
+		}
+	}
+}
+
+func TestEveryLimitIsKept(t *testing.T) {
+	p := newPicture(160, 120, drawings(0)["text"])
+	for limit := 4000; limit < 14000; limit += 50 {
+		e := newEncoder(t, 160, 120, 4)
+		e.SetLimit(limit)
+		if n := len(encode(t, e, nil, p, true)); n > limit {
+			t.Errorf("%d bytes with quantizer %d, limit %d", n, e.q, limit)
 		}
 	}
 }
