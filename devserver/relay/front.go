@@ -46,6 +46,12 @@ type outlet interface {
 	released(of *client)
 }
 
+// collector sends later, with others, what is sent while datagrams are handled.
+type collector interface {
+	// collect keeps a message without copying it, or returns false.
+	collect(to *client, message []byte) bool
+}
+
 // front stands between the sockets of one transport and pion: it relays ChannelData
 // itself and lets pion have the STUN messages that pass screen. To pion it is the
 // net.PacketConn, so that pion has one goroutine and one set of 5-tuples for it.

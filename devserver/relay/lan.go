@@ -99,7 +99,7 @@ func (r *relayed) readSocket() {
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		if n <= maxPayload && lanPeer(from.Addr()) {
-			r.accept(from, buf[:headroom+n])
+			r.accept(from, buf[:headroom+n], nil)
 		}
 	}
 }

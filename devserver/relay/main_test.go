@@ -25,7 +25,7 @@ const patience = 10 * time.Second
 // world is a server with one address of each transport.
 type world struct {
 	*Server
-	t             *testing.T
+	t             testing.TB
 	udp, tcp, tls net.Addr
 	roots         *x509.CertPool
 
@@ -35,7 +35,7 @@ type world struct {
 }
 
 // start starts a server on loopback, which the test ends.
-func start(t *testing.T, cfg Config) *world {
+func start(t testing.TB, cfg Config) *world {
 	t.Helper()
 	w := &world{t: t, refused: make(chan struct{}, 1000)}
 	cfg.OnRefused = w.note
@@ -136,7 +136,7 @@ func (w *world) certificate() *tls.Config {
 // peer is pion's TURN client with one allocation.
 type peer struct {
 	*turn.Client
-	t       *testing.T
+	t       testing.TB
 	server  net.Addr
 	control net.PacketConn
 	relay   net.PacketConn

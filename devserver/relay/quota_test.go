@@ -153,14 +153,14 @@ func TestReload(t *testing.T) {
 		w.allocate(t, s, 0, "other page")
 		w.allocate(t, s, 1, "page")
 		w.allocate(t, s, 2, "page")
-		time.Sleep(silent - time.Second)
+		<-time.After(silent - time.Second)
 		if code := w.ask(t, s, at(2), "page", stun.MethodRefresh); code != 0 {
 			t.Fatalf("Refresh: %d", code)
 		}
 		if code := w.allocate(t, s, 3, "page"); code != stun.CodeAllocQuotaReached {
 			t.Errorf("too early: %d", code)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if code := w.allocate(t, s, 3, "page"); code != 0 {
 			t.Errorf("after a reload: %d", code)
 		}
@@ -185,16 +185,16 @@ func TestLifetime(t *testing.T) {
 		defer end()
 		w.allocate(t, s, 0, "a")
 		w.allocate(t, s, 1, "a")
-		time.Sleep(defaultLifetime - time.Second)
+		<-time.After(defaultLifetime - time.Second)
 		if code := w.ask(t, s, at(1), "a", stun.MethodRefresh); code != 0 {
 			t.Errorf("Refresh: %d", code)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if n := s.Stats().Allocations; n != 1 {
 			t.Errorf("there are %d allocations", n)
 		}
-		time.Sleep(defaultLifetime)
+		<-time.After(defaultLifetime)
 		synctest.Wait()
 		if n := s.Stats().Allocations; n != 0 || len(s.hub.sessions) != 0 {
 			t.Errorf("there are %d allocations", n)
@@ -210,7 +210,7 @@ func TestBudget(t *testing.T) {
 			if b.allow(100) {
 				passed += 100
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 		if passed < 10_500 || passed > 11_100 { // ten seconds, and the first second's worth
 			t.Errorf("%d bytes passed", passed)

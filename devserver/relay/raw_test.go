@@ -13,7 +13,7 @@ import (
 
 // rawClient sends STUN messages as a test wants them.
 type rawClient struct {
-	t     *testing.T
+	t     testing.TB
 	conn  net.Conn // a message each, over UDP
 	user  Credentials
 	nonce stun.Nonce

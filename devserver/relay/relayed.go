@@ -90,7 +90,7 @@ func (r *relayed) peer(number uint16) (netip.AddrPort, bool) {
 }
 
 // accept takes a packet from a peer: frame is its payload after headroom.
-func (r *relayed) accept(from netip.AddrPort, frame []byte) {
+func (r *relayed) accept(from netip.AddrPort, frame []byte, via collector) {
 	counts := &r.hub.server.counts
 	if c := r.channels.Load(); c != nil {
 		if number, ok := c.numbers[from]; ok {
@@ -98,7 +98,9 @@ func (r *relayed) accept(from netip.AddrPort, frame []byte) {
 			binary.BigEndian.PutUint16(frame[2:], uint16(len(frame)-headroom))
 			counts.packets.Add(1)
 			counts.bytes.Add(uint64(len(frame) - headroom))
-			r.client.out.send(r.client, frame)
+			if via == nil || !via.collect(r.client, frame) {
+				r.client.out.send(r.client, frame)
+			}
 			return
 		}
 	}
@@ -139,23 +141,23 @@ func (r *relayed) WriteTo(p []byte, to net.Addr) (int, error) {
 	buf := r.hub.server.buffers.Get().(*buffer)
 	defer r.hub.server.buffers.Put(buf)
 	n := copy(buf[headroom:], p)
-	r.send(addrPort(to), buf[:headroom+n])
+	r.send(addrPort(to), buf[:headroom+n], nil)
 	return n, nil
 }
 
 // send sends a client's packet to a peer: frame is its payload after headroom.
-func (r *relayed) send(to netip.AddrPort, frame []byte) {
+func (r *relayed) send(to netip.AddrPort, frame []byte, via collector) {
 	if !r.shared.budget.allow(len(frame) - headroom) {
 		r.hub.server.counts.dropped.Add(1)
 		return
 	}
-	r.carry(to, frame)
+	r.carry(to, frame, via)
 }
 
 // carry brings a packet to where it goes.
-func (r *relayed) carry(to netip.AddrPort, frame []byte) {
+func (r *relayed) carry(to netip.AddrPort, frame []byte, via collector) {
 	if peer := r.hub.find(to); peer != nil {
-		peer.accept(r.addr, frame)
+		peer.accept(r.addr, frame, via)
 		return
 	}
 	if r.socket == nil || !r.sendSocket(to, frame[headroom:]) {

@@ -16,11 +16,11 @@ type transactionID = [stun.TransactionIDSize]byte
 // isChannelData tells ChannelData (RFC 8656 §12.4) from STUN by its first two bits.
 func isChannelData(p []byte) bool { return len(p) >= headroom && p[0]>>6 == 1 }
 
-// handle takes a message of c, as it came; raw is only the caller's to keep.
-// It returns false where the message is for pion, which had no room for it.
-func (f *front) handle(c *client, raw []byte) (m message, forPion bool) {
+// handle takes a message of c. If it is for pion, handle returns a copy; else it is
+// done with, but raw may be in via.
+func (f *front) handle(c *client, raw []byte, via collector) (m message, forPion bool) {
 	if isChannelData(raw) {
-		f.channelData(c, raw)
+		f.channelData(c, raw, via)
 		return message{}, false
 	}
 	parsed := &stun.Message{Raw: raw}
@@ -31,7 +31,7 @@ func (f *front) handle(c *client, raw []byte) (m message, forPion bool) {
 }
 
 // channelData relays ChannelData from c. The frame is overwritten.
-func (f *front) channelData(c *client, frame []byte) {
+func (f *front) channelData(c *client, frame []byte, via collector) {
 	n := int(binary.BigEndian.Uint16(frame[2:]))
 	r := c.relayed.Load()
 	if r == nil || n > len(frame)-headroom || n > maxPayload {
@@ -43,7 +43,7 @@ func (f *front) channelData(c *client, frame []byte) {
 		f.server.counts.dropped.Add(1)
 		return
 	}
-	r.send(peer, frame[:headroom+n])
+	r.send(peer, frame[:headroom+n], via)
 }
 
 // screen says whether pion may have a message. What may never be is answered here,

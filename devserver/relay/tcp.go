@@ -118,7 +118,7 @@ func (t *tcpConn) readAll() {
 			return
 		}
 		t.client.heard.Store(time.Now().UnixNano())
-		m, forPion := t.front.handle(t.client, raw)
+		m, forPion := t.front.handle(t.client, raw, nil)
 		if !forPion {
 			continue
 		}

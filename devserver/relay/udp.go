@@ -19,24 +19,27 @@ func newUDPFront(s *Server, conn net.PacketConn) *udpFront {
 
 // readAll reads until the socket is closed.
 func (f *udpFront) readAll() error {
+	if tried, err := f.readBatches(); tried {
+		return err
+	}
 	var buf buffer
 	for {
 		n, from, err := f.conn.ReadFrom(buf[:])
 		if err != nil {
 			return fmt.Errorf("reading UDP: %w", err)
 		}
-		f.take(addrPort(from), buf[:n], time.Now().UnixNano())
+		f.take(addrPort(from), buf[:n], time.Now().UnixNano(), nil)
 	}
 }
 
-// take handles one datagram.
-func (f *udpFront) take(from netip.AddrPort, datagram []byte, now int64) {
+// take handles one datagram. What it makes goes into via first.
+func (f *udpFront) take(from netip.AddrPort, datagram []byte, now int64, via collector) {
 	c := f.find(from)
 	if c == nil {
 		c = &client{addr: from, net: net.UDPAddrFromAddrPort(from), out: f}
 	}
 	c.heard.Store(now)
-	m, forPion := f.handle(c, datagram)
+	m, forPion := f.handle(c, datagram, via)
 	if !forPion {
 		return
 	}

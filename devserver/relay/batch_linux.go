@@ -1,0 +1,151 @@
+package relay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/net/ipv4"
+)
+
+// batchSize is how many datagrams one system call reads or writes at most.
+const batchSize = 32
+
+// batch reads and writes many datagrams with one system call each (recvmmsg(2),
+// sendmmsg(2)). x/net does the writing. Its reading makes a net.Addr of each sender,
+// which takes memory for each packet, so that is done here.
+type batch struct {
+	front *udpFront
+	raw   syscall.RawConn
+	out   *ipv4.PacketConn
+
+	buffers [batchSize]buffer
+	names   [batchSize]syscall.RawSockaddrInet6
+	vectors [batchSize]syscall.Iovec
+	headers [batchSize]mmsghdr
+	recv    func(fd uintptr) bool // b.receive, made once
+	n       int                   // how many receive read
+	errno   syscall.Errno
+
+	messages [batchSize]ipv4.Message // to be sent
+	pending  int
+}
+
+// mmsghdr is the kernel's struct mmsghdr.
+type mmsghdr struct {
+	header syscall.Msghdr
+	length uint32
+}
+
+// readBatches reads until the socket is closed, if it is the kernel's.
+func (f *udpFront) readBatches() (tried bool, err error) {
+	conn, ok := f.conn.(*net.UDPConn)
+	if !ok {
+		return false, nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true, fmt.Errorf("reading UDP: %w", err)
+	}
+	b := &batch{front: f, raw: raw, out: ipv4.NewPacketConn(conn)}
+	b.recv = b.receive
+	for i := range b.headers {
+		b.vectors[i].Base = &b.buffers[i][0]
+		b.vectors[i].SetLen(maxFrame)
+		h := &b.headers[i].header
+		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
+		h.Iov, h.Iovlen = &b.vectors[i], 1
+		b.messages[i].Buffers = make([][]byte, 1)
+	}
+	for {
+		if err := b.read(); err != nil {
+			return true, fmt.Errorf("reading UDP: %w", err)
+		}
+		now := time.Now().UnixNano()
+		for i := range b.n {
+			f.take(b.sender(i), b.buffers[i][:b.headers[i].length], now, b)
+		}
+		b.flush()
+	}
+}
+
+// read waits for datagrams and reads those that are there.
+func (b *batch) read() error {
+	for i := range b.headers {
+		b.headers[i].header.Namelen = syscall.SizeofSockaddrInet6
+	}
+	if err := b.raw.Read(b.recv); err != nil {
+		return err
+	}
+	if b.errno != 0 {
+		return os.NewSyscallError("recvmmsg", b.errno)
+	}
+	return nil
+}
+
+// receive returns false where there is nothing to read yet.
+func (b *batch) receive(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.Syscall6(syscall.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.headers[0])),
+			batchSize, syscall.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			b.n, b.errno = int(n), 0
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			b.n, b.errno = 0, errno
+			return true
+		}
+	}
+}
+
+// sender is who sent the i-th datagram, of IPv4 where it is mapped into IPv6.
+func (b *batch) sender(i int) netip.AddrPort {
+	name := &b.names[i]
+	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&name.Port))[:])
+	if name.Family == syscall.AF_INET {
+		v4 := (*syscall.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), port)
+	}
+	addr := netip.AddrFrom16(name.Addr).Unmap()
+	if name.Scope_id != 0 { // link-local
+		addr = addr.WithZone(strconv.FormatUint(uint64(name.Scope_id), 10))
+	}
+	return netip.AddrPortFrom(addr, port)
+}
+
+// collect keeps a message for a client of this socket until flush.
+func (b *batch) collect(to *client, message []byte) bool {
+	if to.out != b.front {
+		return false
+	}
+	if b.pending == batchSize {
+		b.flush()
+	}
+	m := &b.messages[b.pending]
+	m.Buffers[0], m.Addr = message, to.net
+	b.pending++
+	return true
+}
+
+// flush sends what was collected. A datagram that the system does not take is lost.
+func (b *batch) flush() {
+	for rest := b.messages[:b.pending]; len(rest) > 0; {
+		n, err := b.out.WriteBatch(rest, 0)
+		if err != nil || n < 1 {
+			b.front.server.counts.dropped.Add(1)
+			n = max(n, 0) + 1
+		}
+		rest = rest[min(n, len(rest)):]
+	}
+	b.pending = 0
+}
