@@ -28,6 +28,7 @@ const silent = 15 * time.Second
 // hub holds the relayed sockets of all transports and carries packets between them.
 type hub struct {
 	server *Server
+	shaper shaper
 
 	mu       sync.RWMutex
 	closed   bool
@@ -41,13 +42,18 @@ type session struct {
 	name   string
 	count  int // of allocations; guarded by hub.mu
 	budget budget
+	links  links
 }
 
 func newHub(s *Server) *hub {
-	return &hub{
+	h := &hub{
 		server: s, sockets: make(map[netip.AddrPort]*relayed), sessions: make(map[string]*session),
 		next: rand.Uint32N(closedWorldSize),
 	}
+	h.shaper.hub = h
+	h.shaper.some = make(map[string]Impairment)
+	h.shaper.earlier = make(chan struct{}, 1)
+	return h
 }
 
 func (h *hub) find(addr netip.AddrPort) *relayed {
@@ -136,6 +142,7 @@ func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*rel
 	shared := h.sessions[name]
 	if shared == nil {
 		shared = &session{name: name, budget: budget{rate: h.server.cfg.BytesPerSecond}}
+		h.shaper.apply(shared)
 		h.sessions[name] = shared
 	}
 	shared.count++

@@ -98,8 +98,13 @@ func (r *relayed) readSocket() {
 			return
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		if n <= maxPayload && lanPeer(from.Addr()) {
-			r.accept(from, buf[:headroom+n], nil)
+		if n > maxPayload || !lanPeer(from.Addr()) {
+			continue
 		}
+		if r.hub.shaper.on.Load() {
+			r.hub.shaper.pass(&r.shared.links.outside, buf[:headroom+n], func(frame []byte) { r.accept(from, frame, nil) })
+			continue
+		}
+		r.accept(from, buf[:headroom+n], nil)
 	}
 }

@@ -151,13 +151,21 @@ func (r *relayed) send(to netip.AddrPort, frame []byte, via collector) {
 		r.hub.server.counts.dropped.Add(1)
 		return
 	}
-	r.carry(to, frame, via)
+	if !r.hub.shaper.on.Load() {
+		r.carry(to, frame, via)
+		return
+	}
+	r.hub.shaper.pass(&r.shared.links.up, frame, func(frame []byte) { r.carry(to, frame, nil) })
 }
 
 // carry brings a packet to where it goes.
 func (r *relayed) carry(to netip.AddrPort, frame []byte, via collector) {
 	if peer := r.hub.find(to); peer != nil {
-		peer.accept(r.addr, frame, via)
+		if !r.hub.shaper.on.Load() {
+			peer.accept(r.addr, frame, via)
+			return
+		}
+		r.hub.shaper.pass(&peer.shared.links.down, frame, func(frame []byte) { peer.accept(r.addr, frame, nil) })
 		return
 	}
 	if r.socket == nil || !r.sendSocket(to, frame[headroom:]) {
