@@ -54,7 +54,7 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	var sockets [2]*relayed
 	for i := range clients {
 		addr := at(i)
-		clients[i] = &client{addr: addrPort(addr), net: addr, out: f}
+		clients[i] = &client{front: f.front, addr: addrPort(addr), net: addr, out: f}
 		f.remember(clients[i])
 		if sockets[i], err = s.hub.add(clients[i], "a", false); err != nil {
 			t.Fatal(err)

@@ -29,9 +29,10 @@ type buffer [maxFrame]byte
 
 // client is who has a 5-tuple with us (RFC 8656 §3.2).
 type client struct {
-	addr netip.AddrPort
-	net  net.Addr // the same for pion: *net.UDPAddr or *net.TCPAddr
-	out  outlet
+	front *front
+	addr  netip.AddrPort
+	net   net.Addr // the same for pion: *net.UDPAddr or *net.TCPAddr
+	out   outlet
 	// heard is when the last packet came, in Unix nanoseconds.
 	heard   atomic.Int64
 	gone    atomic.Bool // the connection is closed
@@ -139,16 +140,16 @@ func (f *front) permit(_ net.Addr, peer net.IP) bool {
 }
 
 // refuse reports about the current message. It returns false.
-func (f *front) refuse(r Refusal) bool { return f.refuseTo(f.current.client, r) }
+func (f *front) refuse(r Refusal) bool { return f.current.client.refuse(r) }
 
-// refuseTo reports what c was refused. It returns false.
-func (f *front) refuseTo(c *client, r Refusal) bool {
-	r.Client, r.Transport = c.addr, f.kind
+// refuse reports what c was refused. It returns false.
+func (c *client) refuse(r Refusal) bool {
+	r.Client, r.Transport = c.addr, c.front.kind
 	if held := c.relayed.Load(); held != nil && r.Session == "" {
 		r.Session = held.session
 	}
-	f.server.counts.refused.Add(1)
-	f.server.reporter.report(r)
+	c.front.server.counts.refused.Add(1)
+	c.front.server.reporter.report(r)
 	return false
 }
 

@@ -211,8 +211,9 @@ func (g generator) Validate() error { return nil }
 // AllocatePacketConn makes a relayed socket.
 func (g generator) AllocatePacketConn(conf turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	c := g.front.current.client
-	if conf.RequestedPort != 0 { // of EVEN-PORT, which screen refuses
-		return nil, nil, errNoAddress
+	if conf.Realm == "" { // pion looks for an even port, and closes this again
+		even := net.UDPAddrFromAddrPort(netip.AddrPortFrom(closedWorldAddr(0, false), relayedPort))
+		return probe{}, even, nil
 	}
 	if !g.front.remember(c) {
 		return nil, nil, fmt.Errorf("%s: %w", c.addr, errGone)
@@ -223,6 +224,11 @@ func (g generator) AllocatePacketConn(conf turn.AllocateListenerConfig) (net.Pac
 	}
 	return r, r.LocalAddr(), nil
 }
+
+// probe is a socket that is only closed.
+type probe struct{ net.PacketConn }
+
+func (probe) Close() error { return nil }
 
 // AllocateListener refuses.
 func (g generator) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {

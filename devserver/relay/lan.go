@@ -82,7 +82,7 @@ func broadcast(network netip.Prefix) netip.Addr {
 // machine, it was not one of ours, and is refused.
 func (r *relayed) sendSocket(to netip.AddrPort, payload []byte) bool {
 	if to.Addr() == r.hub.server.cfg.LAN || !lanPeer(to.Addr()) || to.Port() == 0 {
-		return false
+		return r.client.refuse(Refusal{Reason: ForeignAddress, Peer: to})
 	}
 	_, err := r.socket.WriteToUDPAddrPort(payload, to)
 	return err == nil

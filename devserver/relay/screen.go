@@ -55,28 +55,37 @@ func (f *front) screen(c *client, m *stun.Message) bool {
 		if request {
 			f.answer(c, m, stun.CodeForbidden)
 		}
-		return f.refuseTo(c, Refusal{Reason: TCPRelaying, Peer: peerOf(m)})
+		return c.refuse(Refusal{Reason: TCPRelaying, Peer: peerOf(m)})
 	case stun.MethodAllocate:
 		if transport, err := m.Get(stun.AttrRequestedTransport); err == nil && len(transport) > 0 && transport[0] == protocolTCP {
 			f.answer(c, m, stun.CodeUnsupportedTransProto)
-			return f.refuseTo(c, Refusal{Reason: TCPRelaying})
+			return c.refuse(Refusal{Reason: TCPRelaying})
 		}
-		if m.Contains(stun.AttrEvenPort) || m.Contains(stun.AttrReservationToken) {
+		if f.wantsPair(m) {
 			f.answer(c, m, stun.CodeInsufficientCapacity)
-			return f.refuseTo(c, Refusal{Reason: Unsupported})
+			return c.refuse(Refusal{Reason: Unsupported})
 		}
 	case stun.MethodSend, stun.MethodCreatePermission, stun.MethodChannelBind:
 		if peer, ok := f.server.hub.foreign(m); ok {
 			if request {
 				f.answer(c, m, stun.CodeForbidden)
 			}
-			return f.refuseTo(c, Refusal{Reason: ForeignAddress, Peer: peer})
+			return c.refuse(Refusal{Reason: ForeignAddress, Peer: peer})
 		}
 	}
 	if request && f.server.replays.isReplay(m.TransactionID, fiveTuple{front: f, addr: c.addr}) {
-		return f.refuseTo(c, Refusal{Reason: ReplayedRequest})
+		return c.refuse(Refusal{Reason: ReplayedRequest})
 	}
 	return true
+}
+
+// wantsPair says whether an Allocate request asks for what the relay does not have: a
+// pair of ports (RFC 8656 §14.6 and §14.9), or one even port where the system chooses.
+// In the closed world all ports are even.
+func (f *front) wantsPair(m *stun.Message) bool {
+	even, err := m.Get(stun.AttrEvenPort)
+	asks := err == nil && (len(even) == 0 || even[0]&0x80 != 0 || f.server.cfg.LAN.IsValid())
+	return asks || m.Contains(stun.AttrReservationToken)
 }
 
 // answer sends an error response.

@@ -96,7 +96,7 @@ type tcpConn struct {
 
 func newTCPConn(f *tcpFront, conn net.Conn) *tcpConn {
 	t := &tcpConn{front: f, conn: conn, out: newOutbox()}
-	t.client = &client{addr: addrPort(conn.RemoteAddr()), net: conn.RemoteAddr(), out: t}
+	t.client = &client{front: f.front, addr: addrPort(conn.RemoteAddr()), net: conn.RemoteAddr(), out: t}
 	return t
 }
 
@@ -113,7 +113,7 @@ func (t *tcpConn) readAll() {
 		raw, err := frames.next()
 		if err != nil {
 			if errors.Is(err, errFraming) {
-				t.front.refuseTo(t.client, Refusal{Reason: BadFraming})
+				t.client.refuse(Refusal{Reason: BadFraming})
 			}
 			return
 		}

@@ -36,7 +36,7 @@ func (f *udpFront) readAll() error {
 func (f *udpFront) take(from netip.AddrPort, datagram []byte, now int64, via collector) {
 	c := f.find(from)
 	if c == nil {
-		c = &client{addr: from, net: net.UDPAddrFromAddrPort(from), out: f}
+		c = &client{front: f.front, addr: from, net: net.UDPAddrFromAddrPort(from), out: f}
 	}
 	c.heard.Store(now)
 	m, forPion := f.handle(c, datagram, via)
