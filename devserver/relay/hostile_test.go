@@ -55,25 +55,13 @@ func FuzzChannelData(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	front := newUDPFront(s, discard{newWire()})
-	var ends [2]*relayed
-	for i := range ends {
-		addr := at(i)
-		c := &client{front: front.front, addr: addrPort(addr), net: addr, out: front}
-		front.remember(c)
-		if ends[i], err = s.hub.add(c, "a", false); err != nil {
-			f.Fatal(err)
-		}
-	}
-	for i, r := range ends {
-		r.bind(0x4001, ends[1-i].addr)
-	}
+	front, clients := twoEnds(f, s)
 	f.Add([]byte("\x40\x01\x00\x05hello\x00\x00\x00"))
 	f.Add([]byte("\x40\x01\x00\x05hell"))
 	f.Add([]byte("\x7f\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := s.Stats()
-		front.take(ends[0].client.addr, append([]byte(nil), raw...), 1, nil)
+		front.take(clients[0].addr, append([]byte(nil), raw...), 1, nil)
 		after := s.Stats()
 		if n := after.Bytes - before.Bytes; n > uint64(len(raw)) {
 			t.Errorf("%d bytes went in, %d came out", len(raw), n)

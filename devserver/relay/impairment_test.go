@@ -161,6 +161,23 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// A network that becomes good does not make new packets overtake old ones.
+func TestChangeDoesNotReorder(t *testing.T) {
+	var l link
+	l.set(Impairment{Delay: time.Second})
+	now := time.Unix(1_000_000, 0)
+	old, _ := l.plan(now, 100)
+	for _, better := range []Impairment{{Delay: 10 * time.Millisecond}, {}} {
+		l.set(better)
+		if out, ok := l.plan(now.Add(time.Millisecond), 100); !ok || out.Before(old) {
+			t.Errorf("with %s: %s before", better, old.Sub(out))
+		}
+	}
+	if out, _ := l.plan(now.Add(2*time.Second), 100); !out.Equal(now.Add(2 * time.Second)) {
+		t.Errorf("later: %s late", out.Sub(now))
+	}
+}
+
 // The whole way through a server, in virtual time: a packet each 20 ms from client 0
 // to client 1, which say when they were sent.
 func TestImpair(t *testing.T) {

@@ -150,7 +150,8 @@ func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, w, end := wired(t, Config{PerSession: 2, Lifetime: time.Hour})
 		defer end()
-		w.allocate(t, s, 0, "other page")
+		w.allocate(t, s, 0, "other page") // the one that will be silent for longest
+		<-time.After(time.Second)
 		w.allocate(t, s, 1, "page")
 		w.allocate(t, s, 2, "page")
 		<-time.After(silent - time.Second)
