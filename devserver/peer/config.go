@@ -1,0 +1,110 @@
+package peer
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"rtcdev/devserver/signaling"
+)
+
+// Mode says what a peer sends.
+type Mode int
+
+// The modes. Each of them sends back what comes through a data channel.
+const (
+	// Pattern sends the test picture and the tone.
+	Pattern Mode = iota
+	// Echo sends back the picture and the sound that it gets.
+	Echo
+	// Sink sends nothing, and receives.
+	Sink
+)
+
+// ParseMode reads a mode's name: "pattern", "echo" or "sink".
+func ParseMode(name string) (Mode, error) {
+	for m := Pattern; m <= Sink; m++ {
+		if m.String() == name {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no mode %q: choose pattern, echo or sink", name)
+}
+
+// String returns the mode's name.
+func (m Mode) String() string {
+	switch m {
+	case Pattern:
+		return "pattern"
+	case Echo:
+		return "echo"
+	case Sink:
+		return "sink"
+	}
+	return fmt.Sprintf("Mode(%d)", int(m))
+}
+
+// ICEServer is a STUN or TURN server, as in RTCIceServer (W3C WebRTC §4.2.4).
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// Config says where a peer goes and what it does there.
+type Config struct {
+	// URL is the server's: that of a page, https://HOST/?room=R, or of its signaling,
+	// wss://HOST/_rtcdev/signal. http and ws are without TLS.
+	URL string
+	// Room is the room's name; default the one in URL, or else "lobby". With Count
+	// above 1, "%d" in it becomes the number of the peer, from 1.
+	Room string
+	// Mode is what the peer sends.
+	Mode Mode
+	// TLS is how the server is verified; default by the system's authorities.
+	TLS *tls.Config
+	// ICEServers are used beside those that the server names in its welcome.
+	ICEServers []ICEServer
+	// RelayOnly has media go through TURN servers only.
+	RelayOnly bool
+	// Count is how many peers RunAll runs; default 1.
+	Count int
+	// OnStats, if set, gets what has happened so far, every second. RunAll calls it
+	// from several goroutines at once.
+	OnStats func(Stats)
+}
+
+// signalPath is where a server has its native door (DESIGN §4).
+const signalPath = "/_rtcdev/signal"
+
+// address returns the signaling address without its query, and the room.
+func (c Config) address() (*url.URL, string, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the address: %w", err)
+	}
+	switch u.Scheme {
+	case "https", "wss":
+		u.Scheme = "wss"
+	case "http", "ws":
+		u.Scheme = "ws"
+	default:
+		return nil, "", fmt.Errorf("the address %q does not begin with https:// or wss://: give the one that rtcdev serve shows", c.URL)
+	}
+	if u.Host == "" {
+		return nil, "", fmt.Errorf("the address %q names no host: give the one that rtcdev serve shows", c.URL)
+	}
+	room := c.Room
+	if room == "" {
+		room = u.Query().Get("room")
+	}
+	if room, err = signaling.RoomName(room); err != nil {
+		return nil, "", fmt.Errorf("joining a room: %w", err)
+	}
+	if !strings.HasSuffix(u.Path, signalPath) {
+		u.Path = signalPath
+	}
+	u.RawQuery, u.Fragment = "", ""
+	return u, room, nil
+}

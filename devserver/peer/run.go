@@ -1,0 +1,375 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	offerPatience   = 2 * time.Second // for the one who came later, as the call template has it
+	restartPatience = 3 * time.Second // for the polite one
+	statsPeriod     = time.Second
+)
+
+// A participant is a peer while Run runs. Its fields belong to the goroutine of Run.
+type participant struct {
+	cfg         Config
+	room        string
+	address     *url.URL
+	line        *line
+	mailbox     *mailbox
+	source      *source // for Pattern
+	count       counters
+	working     sync.WaitGroup // everything that ends with the connections
+	id          string
+	servers     []webrtc.ICEServer
+	api         *webrtc.API
+	others      map[string]bool        // who is in the room, and whether we are the polite one
+	connections map[string]*connection // by the other one's id
+	done        <-chan struct{}
+}
+
+// Run takes part in a room until ctx ends, which is no error, or the server refuses the
+// peer: then the error wraps a *signaling.Error. A server that cannot be reached at
+// first is an error, too; when the line breaks later, the peer comes back. The Stats say
+// what has happened, with an error too.
+func Run(ctx context.Context, cfg Config) (Stats, error) {
+	p, err := newParticipant(cfg)
+	if err != nil {
+		return Stats{}, err
+	}
+	running, stop := context.WithCancel(ctx)
+	p.done = running.Done()
+	failed := make(chan error, 2)
+	var helpers sync.WaitGroup
+	if p.source != nil {
+		helpers.Go(func() { failed <- p.source.run(running) })
+	}
+	lineCtx, cutLine := context.WithCancel(context.WithoutCancel(ctx)) // to say goodbye
+	lineOver := make(chan struct{})
+	helpers.Go(func() {
+		defer close(lineOver)
+		failed <- p.line.run(lineCtx)
+	})
+	err = p.loop(ctx, failed)
+
+	p.line.leave()
+	stats := p.stats()
+	for id, c := range p.connections {
+		delete(p.connections, id)
+		c.close()
+	}
+	stop()
+	timer := time.AfterFunc(goodbyeTime, cutLine)
+	<-lineOver
+	timer.Stop()
+	cutLine()
+	helpers.Wait()
+	p.working.Wait()
+	return stats, err
+}
+
+// RunAll runs cfg.Count peers until ctx ends or, with its error, one of them fails. The
+// Stats are theirs, in order.
+func RunAll(ctx context.Context, cfg Config) ([]Stats, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	count := max(1, cfg.Count)
+	all, errs := make([]Stats, count), make([]error, count)
+	var peers sync.WaitGroup
+	for i := range count {
+		one := cfg
+		if count > 1 {
+			one.Room = strings.ReplaceAll(cfg.Room, "%d", strconv.Itoa(i+1))
+		}
+		peers.Go(func() {
+			if all[i], errs[i] = Run(ctx, one); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	peers.Wait()
+	return all, errors.Join(errs...)
+}
+
+func newParticipant(cfg Config) (*participant, error) {
+	address, room, err := cfg.address()
+	if err != nil {
+		return nil, err
+	}
+	p := &participant{cfg: cfg, room: room, address: address, mailbox: newMailbox(),
+		others: map[string]bool{}, connections: map[string]*connection{}}
+	if cfg.Mode == Pattern {
+		if p.source, err = newSource(&p.count); err != nil {
+			return nil, err
+		}
+	}
+	p.line = &line{address: *address, room: room, tls: cfg.TLS,
+		deliver: func(m message) { p.mailbox.post(func() { p.hear(m) }) }}
+	return p, nil
+}
+
+// loop handles what happens, until ctx ends or something fails.
+func (p *participant) loop(ctx context.Context, failed <-chan error) error {
+	ticker := time.NewTicker(statsPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		case <-ticker.C:
+			if p.cfg.OnStats != nil {
+				p.cfg.OnStats(p.stats())
+			}
+		case <-p.mailbox.ready:
+			for _, f := range p.mailbox.take() {
+				f()
+			}
+		}
+	}
+}
+
+func (p *participant) stats() Stats {
+	s := p.count.stats(p.cfg.Mode)
+	s.Room, s.Peer = p.room, p.id
+	for id, c := range p.connections {
+		if !c.connected() {
+			continue
+		}
+		s.Connections++
+		if selected, ok := pair(c.pc); ok {
+			selected.Peer = id
+			s.Pairs = append(s.Pairs, selected)
+		}
+	}
+	return s
+}
+
+// after runs f on the goroutine of Run after a while.
+func (p *participant) after(d time.Duration, f func()) {
+	p.working.Go(func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			p.mailbox.post(f)
+		case <-p.done:
+		}
+	})
+}
+
+func (p *participant) send(to string, s signal) {
+	_ = p.line.send(to, s) // our own structs always encode
+}
+
+// hear handles what the server says.
+func (p *participant) hear(m message) {
+	switch m.Type {
+	case "welcome":
+		p.begin(m)
+	case "peer-joined":
+		p.meet(m.Peer, false)
+	case "peer-left":
+		// Perhaps it lost only the server. As long as the connection stands we keep it.
+		delete(p.others, m.Peer)
+		if c := p.connections[m.Peer]; c != nil && !c.connected() {
+			p.drop(c)
+		}
+	case "signal":
+		var s signal
+		if json.Unmarshal(m.Data, &s) != nil { // another program's message
+			return
+		}
+		p.negotiate(m.From, s)
+	}
+}
+
+// begin takes the welcome, which may be one of several.
+func (p *participant) begin(m message) {
+	p.id = m.ID
+	p.servers = nil
+	for _, s := range p.cfg.ICEServers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	for _, s := range m.ICEServers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	api, err := newAPI(p.cfg.Mode, p.servers, p.address)
+	if err != nil {
+		return
+	}
+	p.api = api
+	clear(p.others)
+	for _, id := range m.Peers {
+		p.meet(id, true)
+	}
+	for _, c := range p.connections {
+		if _, here := p.others[c.remote]; !here && !c.connected() {
+			p.drop(c)
+		}
+	}
+}
+
+// meet begins with someone who is in the room. Who came later makes the first offer; if
+// it keeps silent, we do.
+func (p *participant) meet(id string, weCameLater bool) {
+	p.others[id] = weCameLater
+	c := p.connections[id]
+	switch {
+	case weCameLater && c != nil && c.connected():
+		p.offer(c, true)
+	case weCameLater:
+		p.start(id, true)
+	case c == nil:
+		p.after(offerPatience, func() {
+			if _, here := p.others[id]; here && p.connections[id] == nil {
+				p.start(id, true)
+			}
+		})
+	}
+}
+
+// start makes a new connection in place of the one there is, if any. It returns nil
+// when that cannot be.
+func (p *participant) start(id string, offer bool) *connection {
+	if old := p.connections[id]; old != nil {
+		p.drop(old)
+	}
+	c, err := p.newConnection(id)
+	if err != nil {
+		return nil
+	}
+	p.connections[id] = c
+	if offer {
+		p.offer(c, false)
+	}
+	return c
+}
+
+// startAgain is for a connection that the other side has closed: most likely its page is
+// gone. If the server knows better, we begin again.
+func (p *participant) startAgain(c *connection) {
+	p.drop(c)
+	if polite, here := p.others[c.remote]; here {
+		p.meet(c.remote, polite)
+	}
+}
+
+func (p *participant) drop(c *connection) {
+	delete(p.connections, c.remote)
+	c.close()
+}
+
+// offer makes an offer. What fails is tried again when the connection fails, or when the
+// other one offers.
+func (p *participant) offer(c *connection, restart bool) {
+	if c.pc.SignalingState() == webrtc.SignalingStateStable {
+		_ = c.offer(restart)
+	}
+}
+
+// negotiate is perfect negotiation, as the package comment describes it.
+func (p *participant) negotiate(from string, s signal) {
+	c := p.connections[from]
+	if s.Candidate != nil {
+		if c != nil {
+			// One for an offer that we ignored does not fit.
+			_ = c.pc.AddICECandidate(*s.Candidate)
+		}
+		return
+	}
+	polite, here := p.others[from]
+	if s.Description == nil || !here {
+		return
+	}
+	isOffer := s.Description.Type == webrtc.SDPTypeOffer
+	if c == nil || !c.knows(*s.Description) {
+		// An answer to what is gone: our new offer is on its way.
+		if c = p.start(from, !isOffer); c == nil || !isOffer {
+			return
+		}
+	}
+	stable := c.pc.SignalingState() == webrtc.SignalingStateStable
+	switch {
+	case isOffer && !stable && !polite:
+		return
+	case isOffer && !stable: // we give way: pion has no rollback
+		if c = p.start(from, false); c == nil {
+			return
+		}
+	case !isOffer && c.pc.SignalingState() != webrtc.SignalingStateHaveLocalOffer:
+		return
+	}
+	if err := c.apply(*s.Description); err != nil {
+		p.drop(c)
+	}
+}
+
+// stateChanged heals a connection, and ends one that cannot be healed.
+func (p *participant) stateChanged(c *connection, state webrtc.PeerConnectionState) {
+	polite, here := p.others[c.remote]
+	switch state {
+	case webrtc.PeerConnectionStateConnected:
+		if p.source != nil && !c.viewing {
+			c.viewing = true
+			p.source.addViewer()
+		}
+	case webrtc.PeerConnectionStateClosed:
+		p.startAgain(c)
+	case webrtc.PeerConnectionStateFailed:
+		if !here {
+			p.drop(c)
+			return
+		}
+		patience := restartPatience
+		if polite {
+			patience = 0
+		}
+		c.afterwards(patience, func() {
+			if c.pc.ConnectionState() == webrtc.PeerConnectionStateFailed {
+				p.offer(c, true)
+			}
+		})
+	}
+}
+
+// A mailbox holds what is to be done on the goroutine of Run. Posting never waits: pion
+// and Run wait for each other otherwise.
+type mailbox struct {
+	ready chan struct{} // has one element when there is something
+	mu    sync.Mutex
+	todo  []func()
+}
+
+func newMailbox() *mailbox { return &mailbox{ready: make(chan struct{}, 1)} }
+
+func (m *mailbox) post(f func()) {
+	m.mu.Lock()
+	m.todo = append(m.todo, f)
+	m.mu.Unlock()
+	select {
+	case m.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() []func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	todo := m.todo
+	m.todo = nil
+	return todo
+}
