@@ -82,7 +82,7 @@ func (f *tcpFront) shut() {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for _, c := range f.clients {
-		c.out.(*tcpConn).conn.Close()
+		hangUp(c.out.(*tcpConn).conn)
 	}
 }
 
@@ -145,11 +145,20 @@ func (t *tcpConn) wait(begun time.Time) {
 func (t *tcpConn) end() {
 	t.client.gone.Store(true)
 	t.front.forget(t.client)
-	t.conn.Close()
+	hangUp(t.conn)
 	t.out.close()
 	if r := t.client.relayed.Load(); r != nil {
 		_ = r.Close()
 	}
+}
+
+// hangUp closes without TLS's close_notify, for which a client that does not read
+// would have us wait.
+func hangUp(conn net.Conn) {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	conn.Close()
 }
 
 func (t *tcpConn) send(_ *client, message []byte) {
@@ -212,7 +221,7 @@ func (o *outbox) run(conn net.Conn) {
 		o.mu.Unlock()
 		_ = conn.SetWriteDeadline(time.Now().Add(slow))
 		if _, err := conn.Write(batch); err != nil {
-			conn.Close() // the reader ends, and closes this
+			hangUp(conn) // the reader ends, and closes this
 			return
 		}
 	}

@@ -10,8 +10,8 @@ import (
 // No host on the internet or in a private network has one, so that a browser that
 // tries such a candidate without the relay reaches nobody. Browsers accept them
 // because to ICE (RFC 8445) a candidate's address is opaque: it is compared, and
-// for a relayed one only ever written into messages to the relay. They do drop
-// loopback, link-local and multicast addresses and ports below 1024.
+// for a relayed one only ever written into messages to the relay (TestChromium shows
+// it). Chromium does drop candidates with ports below 1024.
 const (
 	// closedWorldSize is how many addresses are used: each relayed socket has one of
 	// its own, so that a permission, which is for an address (RFC 8656 §9), is for
