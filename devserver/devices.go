@@ -73,6 +73,7 @@ type progress struct {
 	serverName        string
 	https, webSocket  bool
 	door, room        string
+	uninvited         bool
 }
 
 func newDevices(cfg *Config, tell func(Event)) *devices {
@@ -155,6 +156,14 @@ func (d *devices) refused(r portmux.Refusal) {
 	})
 }
 
+// uninvited answers by means of answer who lacks the room's secret, and notes it.
+func (d *devices) uninvited(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d.request(r, func(p *progress) { p.uninvited = true })
+		answer(w, r)
+	}
+}
+
 // joined hears what the hub tells.
 func (d *devices) joined(e Event) {
 	peer, ok := e.(PeerChange)
@@ -163,7 +172,7 @@ func (d *devices) joined(e Event) {
 	}
 	d.change(peer.Addr, func(v *device) {
 		if !v.here {
-			v.now.door, v.now.room = peer.Door, peer.Room
+			v.now.door, v.now.room, v.now.uninvited = peer.Door, peer.Room, false
 		}
 	})
 }
@@ -251,7 +260,7 @@ func (v *device) event(ip netip.Addr, cfg *Config) Device {
 	e := Device{
 		Event: "device", Time: time.Now(), Addr: ip.String(), Name: v.now.name, ThisComputer: v.here,
 		SetUp: v.now.setUp, Downloaded: v.now.downloaded, Refused: v.now.refused,
-		HTTPS: v.now.https, WebSocket: v.now.webSocket, Door: v.now.door, Room: v.now.room,
+		HTTPS: v.now.https, WebSocket: v.now.webSocket, Door: v.now.door, Room: v.now.room, Uninvited: v.now.uninvited,
 	}
 	if e.Refused == NoCertificate {
 		e.ServerName = v.now.serverName

@@ -125,6 +125,18 @@ func TestDeviceClickedThrough(t *testing.T) {
 	})
 }
 
+// Who lacks the room's secret is told of, until it is in.
+func TestDeviceWithoutTheSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := track(t)
+		d.asks(func(http.Handler) http.Handler { return d.secured(d.uninvited(http.NotFound)) }, phone, phoneAgent, "/?room=lobby")
+		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Uninvited: true})
+		d.joins(phone, "events", "lobby")
+		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Door: "events", Room: "lobby"})
+		d.close()
+	})
+}
+
 func TestDeviceRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := track(t)

@@ -100,6 +100,8 @@ type Device struct {
 	// are empty before that.
 	Door string `json:"door,omitempty"`
 	Room string `json:"room,omitempty"`
+	// Uninvited tells that it has come without the room's secret, or with a wrong one.
+	Uninvited bool `json:"uninvited,omitempty"`
 	// Next is what to do on it, when it refuses: a way through its settings, or words.
 	Next string `json:"next,omitempty"`
 }

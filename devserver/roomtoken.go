@@ -23,7 +23,7 @@ func checkToken(token string) error {
 	case strings.Trim(token, allowed) != "":
 		return setting("a room token has letters, digits, - and _ only, so that it can stand in a link")
 	case len(token) < minToken:
-		return setting("a room token of %d characters is soon guessed: give %d or more, or none to have one made", len(token), minToken)
+		return setting("a room token as short as %q is soon guessed: give %d characters or more, or none to have one made", token, minToken)
 	}
 	return nil
 }

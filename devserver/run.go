@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	guard := newHostGuard(hostname, cfg.AllowHosts)
 	crowd := newCrowd(cfg.Limits)
-	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp))))
+	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp, devices))))
 	plain := newServer(&cfg, crowd, guard.guard(devices.plain(http.HandlerFunc(setUp.plain))))
 	mux := newMux(&cfg, crowd, devices, listeners)
 

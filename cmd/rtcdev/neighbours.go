@@ -43,6 +43,8 @@ func (s *servePrinter) progress(e devserver.Device) string {
 		return line + ", " + s.bad.Sprint("but refused the certificate too") + " (a warning was clicked away, or another browser does not trust the root)"
 	case e.Refused != "":
 		return s.bad.Sprint("refused the certificate") + " (root not trusted yet)"
+	case e.Uninvited && e.Door == "":
+		return s.bad.Sprint("has no link with the secret") + ", or a wrong one"
 	case e.Door == "peerjs":
 		return line + " → connected by PeerJS"
 	case e.Door != "":
@@ -55,24 +57,34 @@ func (s *servePrinter) progress(e devserver.Device) string {
 	return "opened the page that sets it up"
 }
 
-// networksChanged shows the addresses that are new.
+// networksChanged shows the addresses that are new, and those that are gone.
 func (s *servePrinter) networksChanged(e devserver.NetworkChange) {
 	before := s.server.Networks
 	s.server.Networks, s.shown = e.Networks, 0
-	added := 0
+	var lines []string
 	for _, n := range e.Networks {
 		if !slices.Contains(before, n) {
-			if added++; added == 1 {
-				s.note("%s  This machine has a new address:\n", e.Time.Local().Format("15:04:05"))
-			}
-			s.note("          %s%s\n", s.link(n.URL), via(n))
+			lines = append(lines, s.link(n.URL)+via(n))
 		}
 	}
-	switch {
-	case added > 0 && s.hasPhone() && s.interactive():
-		s.note("          (p and Enter shows the QR code for a phone)\n")
-	case len(e.Networks) == 0:
-		s.note("%s  This machine has no network now: only its own browsers get here.\n", e.Time.Local().Format("15:04:05"))
+	if len(lines) > 0 {
+		lines = append([]string{"This machine has a new address:"}, lines...)
+		if s.hasPhone() && s.interactive() {
+			lines = append(lines, "(p and Enter shows the QR code for a phone)")
+		}
+	}
+	for _, n := range before {
+		if !slices.Contains(e.Networks, n) {
+			lines = append(lines, n.URL+" is no longer there")
+		}
+	}
+	if len(e.Networks) == 0 {
+		lines = append(lines, "This machine has no network now: only its own browsers get here.")
+	}
+	start := e.Time.Local().Format("15:04:05") + "  "
+	for _, line := range lines {
+		s.note("%s%s\n", start, line)
+		start = "          "
 	}
 }
 

@@ -44,6 +44,7 @@ func TestDeviceLines(t *testing.T) {
 		"192.168.0.23 iPhone: ✓ HTTPS ✓ WebSocket → in room 'a b'":                       {Name: "iPhone", HTTPS: true, WebSocket: true, Door: "native", Room: "a b"},
 		"192.168.0.23 iPhone: ✓ HTTPS no WebSocket → in room lobby":                      {Name: "iPhone", HTTPS: true, Door: "events", Room: "lobby"},
 		"192.168.0.23: ✓ HTTPS ✓ WebSocket → connected by PeerJS":                        {HTTPS: true, WebSocket: true, Door: "peerjs"},
+		"192.168.0.23 iPhone: has no link with the secret, or a wrong one\n":             {Name: "iPhone", HTTPS: true, Uninvited: true},
 		"192.168.0.23: ✓ HTTPS":                                                          {HTTPS: true},
 		"192.168.0.23: ✓ HTTPS, but refused the certificate too (a warning was clicked":  {HTTPS: true, Refused: certificate},
 		"192.168.0.23: asked for example.com, which is no name of this server":           {Refused: devserver.NoCertificate, ServerName: "example.com"},
@@ -67,9 +68,10 @@ func TestNetworkLines(t *testing.T) {
 		now  []devserver.Network
 		want string
 	}{
-		{nil, "This machine has no network now: only its own browsers get here.\n"},
+		{nil, "https://192.168.0.5:8443/ is no longer there\n          This machine has no network now: only its own browsers get here.\n"},
 		{[]devserver.Network{cafe}, "This machine has a new address:\n          https://10.0.0.9:8443/?room=lobby&room-token=secret12  (Wi-Fi, wlan0)\n"},
 		{[]devserver.Network{home, cafe}, "This machine has a new address:\n          https://192.168.0.5:8443/?room=lobby&room-token=secret12  (Wi-Fi, wlan0)\n"},
+		{[]devserver.Network{cafe}, "https://192.168.0.5:8443/ is no longer there\n"},
 		{[]devserver.Network{cafe}, ""},
 	} {
 		s.networksChanged(devserver.NetworkChange{Networks: step.now})

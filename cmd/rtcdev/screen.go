@@ -151,6 +151,10 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		list = append(list,
 			key{'p', "show the QR code for a phone", locked(s.phone)},
 			key{'n', "show that of the next address", locked(func() {
+				if len(s.server.Networks) == 1 {
+					s.note("This machine has one address only that a phone could reach.\n")
+					return
+				}
 				s.shown++
 				s.phone()
 			})})
@@ -178,8 +182,9 @@ func (s *servePrinter) phone() {
 		s.line("Phone", "this machine has no network that a phone could reach it by")
 		return
 	}
-	address := s.server.Networks[s.shown%len(s.server.Networks)].SetUp
-	s.line("Phone", "%s", s.strong.Sprint(address))
+	shown := s.server.Networks[s.shown%len(s.server.Networks)]
+	address := shown.SetUp
+	s.line("Phone", "%s%s", s.strong.Sprint(address), via(shown))
 	s.line("", "Open it there, or scan this: it shows how that device comes to trust this one.")
 	s.line("", "To compare, the root's SHA-256 fingerprint:")
 	half := (len(s.ca.Fingerprint()) + 1) / 2
@@ -221,8 +226,7 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		}
 	}
 	if s.options.host != "" {
-		s.line("", "Everyone on your network who has the link can open these pages and join")
-		s.line("", "a room. With --room-token, only who has your link can.")
+		s.whoCan(r)
 	}
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))
@@ -232,6 +236,24 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	}
 	if s.created {
 		s.line("Made", "a local authority, which signs the certificates of this server")
+	}
+}
+
+// whoCan says who can reach what, now that other devices are let in.
+func (s *servePrinter) whoCan(r devserver.Ready) {
+	can := "open these pages and join a room"
+	if r.SignalOnly {
+		can = "join a room"
+	}
+	if s.options.roomToken != "" {
+		s.line("", "Only who has a link with the secret can %s.", can)
+	} else {
+		s.line("", "Everyone on your network can %s.", can)
+		s.line("", "With --room-token, only who has your link can.")
+	}
+	if r.SignalOnly && len(r.Networks) > 0 && r.Networks[0].SetUp != "" {
+		setUp, _, _ := strings.Cut(r.Networks[0].SetUp, "#") // there is no page to go on to
+		s.line("Devices", "%s shows one how to trust this machine", setUp)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestSetUpPageLeadsToTheCall(t *testing.T) {
 		}
 	}
 	stranger := a.open(s.ready.URL + "?room=kitchen")
-	stranger.wait(`document.body.innerText.includes("missing its secret")`)
+	stranger.wait(`document.body.innerText.includes("secret is missing")`)
 }
 
 // After a warning that was clicked away an iPhone loads pages, and refuses every WebSocket:
