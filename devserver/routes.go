@@ -59,7 +59,7 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 		pages = otherDoors(sockets, peers, pages)
 	}
 	mux.Handle("/", pages)
-	return tokenGuard{cfg.RoomToken, isFree, devices.uninvited(setUp.pages.NeedSecret)}.guard(mux)
+	return tokenGuard{cfg.RoomToken, isFree, devices.uninvited(setUp.pages.NeedSecret)}.guard(devices.sockets(mux))
 }
 
 // otherDoors lets clients made for other servers in, and leaves all else to the pages: a

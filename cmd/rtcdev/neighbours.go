@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rtcdev/devserver"
@@ -37,18 +38,18 @@ func (s *servePrinter) progress(e devserver.Device) string {
 	}
 	line := strings.Join(parts, " ")
 	switch {
+	case e.Door == "peerjs":
+		return line + " → connected by PeerJS"
+	case e.Door != "":
+		return line + " → in room " + safeRoom(e.Room)
 	case e.Refused == devserver.NoCertificate:
-		return s.bad.Sprint("asked for "+e.ServerName) + ", which is no name of this server: use an address above, or rtcdev serve --allow-host " + e.ServerName
+		return s.bad.Sprint("asked for "+e.ServerName) + ", for which the authority may not sign: use an address above, or a certificate for it with --cert-file"
 	case e.Refused != "" && e.HTTPS:
 		return line + ", " + s.bad.Sprint("but refused the certificate too") + " (a warning was clicked away, or another browser does not trust the root)"
 	case e.Refused != "":
 		return s.bad.Sprint("refused the certificate") + " (root not trusted yet)"
-	case e.Uninvited && e.Door == "":
+	case e.Uninvited:
 		return s.bad.Sprint("has no link with the secret") + ", or a wrong one"
-	case e.Door == "peerjs":
-		return line + " → connected by PeerJS"
-	case e.Door != "":
-		return line + " → in room " + quoted(e.Room)
 	case e.HTTPS:
 		return line
 	case e.Downloaded:
@@ -90,6 +91,12 @@ func (s *servePrinter) networksChanged(e devserver.NetworkChange) {
 
 // named says by what name other devices find this machine.
 func (s *servePrinter) named(e devserver.Named) {
+	if e.Lost {
+		s.name = devserver.Named{}
+		s.note("%s  Another machine has the name %s now: use an address.\n", e.Time.Local().Format("15:04:05"), e.Name)
+		return
+	}
+	s.name = e
 	s.note("          Other devices find it by name, too: %s\n", s.link(e.URL))
 }
 
@@ -103,6 +110,14 @@ func (s *servePrinter) link(base string) string {
 		return "wss" + strings.TrimPrefix(base, "https") + "_rtcdev/signal" + query
 	}
 	return base + strings.TrimPrefix(s.server.Room, s.server.URL)
+}
+
+// safeRoom is a room's name, which a stranger chose, as it can stand in a line.
+func safeRoom(room string) string {
+	if strings.Trim(strings.ToLower(room), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == "" {
+		return room
+	}
+	return strconv.Quote(room)
 }
 
 // hostOnly is a connection's address without its port.
