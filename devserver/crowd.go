@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -20,24 +21,35 @@ const (
 
 // crowd bounds the connections that the port and its servers hold: those that say nothing,
 // those that wait for another request. Signaling counts its own, which leave the server
-// with their upgrade. Where there are too many, one that no server has got yet, since it
-// says nothing or is slow, gives way to a new one.
+// with their upgrade. Where there are too many, one without a request under way gives way
+// to a new one; and one whose first request does not come in time is closed.
 type crowd struct {
 	inAll, perAddress int
+	patience          time.Duration
 
 	mu    sync.Mutex
 	conns map[net.Conn]visitor
 	hosts map[string]int
+	timer *time.Timer // runs while a first request is waited for
+	over  bool
 }
 
 type visitor struct {
-	host   string
-	since  time.Time
-	served bool // a server has it
+	host  string
+	since time.Time // it came, or its last request ended
+	asked bool      // a request has come
+	busy  int       // requests under way
+	stays bool      // it counts although it has left the server
 }
 
+// crowdLook is how often the crowd looks for those who are late.
+const crowdLook = time.Second
+
 func newCrowd(l Limits) *crowd {
-	c := &crowd{inAll: l.Connections, perAddress: l.ConnectionsPerAddress, conns: make(map[net.Conn]visitor), hosts: make(map[string]int)}
+	c := &crowd{
+		inAll: l.Connections, perAddress: l.ConnectionsPerAddress, patience: cmp.Or(l.Handshake, 10*time.Second),
+		conns: make(map[net.Conn]visitor), hosts: make(map[string]int),
+	}
 	if c.inAll == 0 {
 		c.inAll = crowdInAll
 	}
@@ -59,14 +71,49 @@ func (c *crowd) admit(conn net.Conn) bool {
 	}
 	c.conns[conn] = visitor{host: host, since: time.Now()}
 	c.hosts[host]++
+	c.look()
 	return true
 }
 
-// makeRoom ends the oldest connection of these that no server has, if there is one.
+// look needs c.mu.
+func (c *crowd) look() {
+	if c.timer == nil && !c.over {
+		c.timer = time.AfterFunc(crowdLook, c.endLate)
+	}
+}
+
+// endLate closes the connections whose first request has not come in time.
+func (c *crowd) endLate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	for conn, v := range c.conns {
+		switch {
+		case v.asked:
+		case time.Since(v.since) > c.patience:
+			c.forget(conn)
+			conn.Close()
+		default:
+			c.look()
+		}
+	}
+}
+
+// close ends what the crowd does by itself.
+func (c *crowd) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// makeRoom ends the oldest connection of these that has no request, if there is one.
 func (c *crowd) makeRoom(of func(visitor) bool) bool {
 	var oldest net.Conn
 	for conn, v := range c.conns {
-		if !v.served && of(v) && (oldest == nil || v.since.Before(c.conns[oldest].since)) {
+		if v.busy == 0 && of(v) && (oldest == nil || v.since.Before(c.conns[oldest].since)) {
 			oldest = conn
 		}
 	}
@@ -96,22 +143,63 @@ func (c *crowd) forget(conn net.Conn) {
 	}
 }
 
+// crowdKey is the context key of a request's connection, as the port accepted it.
+type crowdKey struct{}
+
 // arrival is a server's ConnContext.
 func (c *crowd) arrival(ctx context.Context, conn net.Conn) context.Context {
+	conn = portmux.Accepted(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	conn = portmux.Accepted(conn)
+	return context.WithValue(signaling.Arrival(ctx, c.conns[conn].since), crowdKey{}, conn)
+}
+
+// requests tells the crowd of the requests that next has.
+func (c *crowd) requests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _ := r.Context().Value(crowdKey{}).(net.Conn)
+		c.count(conn, func(v *visitor) {
+			v.asked = true
+			v.busy++
+			v.stays = isProbe(r) // the handler has it until its end, and signaling does not count it
+		})
+		defer c.count(conn, func(v *visitor) {
+			v.busy--
+			v.since = time.Now()
+			if v.stays {
+				c.forget(conn)
+			}
+		})
+		next.ServeHTTP(w, r)
+	})
+}
+
+// count changes what is known of a connection, unless it has given way. change is called
+// with c.mu.
+func (c *crowd) count(conn net.Conn, change func(*visitor)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	v, counted := c.conns[conn]
-	if counted { // else it has just given way
-		v.served = true
+	if !counted {
+		return
+	}
+	change(&v)
+	if _, counted := c.conns[conn]; counted {
 		c.conns[conn] = v
 	}
-	return signaling.Arrival(ctx, v.since)
 }
 
 // change is a server's ConnState.
 func (c *crowd) change(conn net.Conn, state http.ConnState) {
-	if state == http.StateHijacked || state == http.StateClosed {
-		c.gone(portmux.Accepted(conn))
+	conn = portmux.Accepted(conn)
+	switch state {
+	case http.StateClosed:
+		c.gone(conn)
+	case http.StateHijacked:
+		c.count(conn, func(v *visitor) {
+			if !v.stays {
+				c.forget(conn)
+			}
+		})
 	}
 }

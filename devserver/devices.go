@@ -1,6 +1,8 @@
 package devserver
 
 import (
+	"cmp"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -27,6 +29,10 @@ const (
 	// deviceBurst is how much is told at once, of all devices; then one a second. A
 	// stranger can have any number of addresses.
 	deviceBurst = 20
+	// deviceDoubt is how long a refusal must last on a device that gets pages until it is
+	// told: the tries of a set-up page overlap, and Chromium has a WebSocket wait up to 5 s
+	// after others that failed.
+	deviceDoubt = 15 * time.Second
 )
 
 // devices follows how far other devices have come: from the set-up page, over refusing
@@ -57,12 +63,14 @@ func (b *bucket) fill(now time.Time) {
 
 // device is one of them.
 type device struct {
-	is   web.Device
-	here bool      // it is this machine
-	seen time.Time // the last time
-	now  progress
-	last progress               // told the last time
-	told map[progress]time.Time // of late
+	is    web.Device
+	here  bool           // it is this machine
+	seen  time.Time      // the last time
+	asked netip.AddrPort // the address of ours that it refused last
+	since time.Time      // the refusal came about
+	now   progress
+	last  progress               // told the last time
+	told  map[progress]time.Time // of late
 }
 
 // progress is what is told of a device, as in [Device].
@@ -73,6 +81,7 @@ type progress struct {
 	serverName        string
 	https, webSocket  bool
 	door, room        string
+	uninvited         bool
 }
 
 func newDevices(cfg *Config, tell func(Event)) *devices {
@@ -116,9 +125,6 @@ func (d *devices) secured(next http.Handler) http.Handler {
 			if !p.https {
 				p.https, p.refused = true, ""
 			}
-			if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-				p.webSocket, p.refused = true, ""
-			}
 			if strings.HasPrefix(r.URL.Path, "/_rtcdev/ca.") {
 				p.downloaded = true
 			}
@@ -144,15 +150,39 @@ func (d *devices) request(r *http.Request, change func(*progress)) {
 // refused is the port's hook for handshakes that failed.
 func (d *devices) refused(r portmux.Refusal) {
 	d.change(r.Remote.String(), func(v *device) {
+		if local, ok := r.Local.(*net.TCPAddr); ok {
+			v.asked = netip.AddrPortFrom(local.AddrPort().Addr().Unmap().WithZone(""), local.AddrPort().Port())
+		}
 		switch {
 		case r.Reason == portmux.CertificateRefused,
 			// Some leave without a word.
 			r.Reason == portmux.WentAway && v.now.setUp && !v.now.https:
+			if v.now.refused == "" {
+				v.since = time.Now()
+			}
 			v.now.refused, v.now.webSocket = CertificateRefused, false
-		case r.Reason == portmux.NoCertificate && plainName(r.ServerName):
-			v.now.refused, v.now.serverName = NoCertificate, r.ServerName
+		case r.Reason == portmux.NoCertificate && plainName(cmp.Or(r.ServerName, v.asked.Addr().String())):
+			v.now.refused, v.now.serverName = NoCertificate, cmp.Or(r.ServerName, v.asked.Addr().String())
 		}
 	})
+}
+
+// sockets watches the WebSockets of those who are let in.
+func (d *devices) sockets(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			d.request(r, func(p *progress) { p.webSocket, p.refused = true, "" })
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// uninvited answers by means of answer who lacks the room's secret, and notes it.
+func (d *devices) uninvited(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d.request(r, func(p *progress) { p.uninvited = true })
+		answer(w, r)
+	}
 }
 
 // joined hears what the hub tells.
@@ -163,7 +193,7 @@ func (d *devices) joined(e Event) {
 	}
 	d.change(peer.Addr, func(v *device) {
 		if !v.here {
-			v.now.door, v.now.room = peer.Door, peer.Room
+			v.now.door, v.now.room, v.now.uninvited = peer.Door, peer.Room, false
 		}
 	})
 }
@@ -215,26 +245,34 @@ func (d *devices) flush() {
 	if d.over {
 		return
 	}
-	d.told.fill(time.Now())
+	now := time.Now()
+	d.told.fill(now)
+	again := time.Duration(0)
 	for ip, v := range d.known {
-		if d.told.left == 0 {
-			d.timer = time.AfterFunc(devicePause, d.flush) // for the rest
-			return
+		switch {
+		case v.now == v.last:
+			continue
+		case d.told.left == 0, v.now.https && v.now.refused != "" && v.now.door == "" && now.Sub(v.since) < deviceDoubt:
+			again = devicePause
+			continue
+		case !v.news(now):
+			again = cmp.Or(again, deviceRepeat/10)
+			continue
 		}
-		if v.news() {
-			d.told.left--
-			d.tell(v.event(ip, d.cfg))
-		}
+		d.told.left--
+		d.tell(v.event(ip, d.cfg))
+	}
+	if again > 0 {
+		d.timer = time.AfterFunc(again, d.flush)
 	}
 }
 
 // news tells whether there is something to tell that was not told lately, and notes it
 // as told.
-func (v *device) news() bool {
-	if v.now == v.last || v.now == (progress{name: v.now.name}) {
+func (v *device) news(now time.Time) bool {
+	if v.now == (progress{name: v.now.name}) {
 		return false
 	}
-	now := time.Now()
 	for state, at := range v.told {
 		if now.Sub(at) >= deviceRepeat {
 			delete(v.told, state)
@@ -251,12 +289,12 @@ func (v *device) event(ip netip.Addr, cfg *Config) Device {
 	e := Device{
 		Event: "device", Time: time.Now(), Addr: ip.String(), Name: v.now.name, ThisComputer: v.here,
 		SetUp: v.now.setUp, Downloaded: v.now.downloaded, Refused: v.now.refused,
-		HTTPS: v.now.https, WebSocket: v.now.webSocket, Door: v.now.door, Room: v.now.room,
+		HTTPS: v.now.https, WebSocket: v.now.webSocket, Door: v.now.door, Room: v.now.room, Uninvited: v.now.uninvited,
 	}
 	if e.Refused == NoCertificate {
 		e.ServerName = v.now.serverName
 	}
-	if e.Refused == CertificateRefused && cfg.Root != nil {
+	if e.Refused == CertificateRefused && cfg.Root != nil && e.Door == "" {
 		e.Next = v.next()
 	}
 	return e
@@ -271,6 +309,8 @@ func (v *device) next() string {
 		return v.is.TrustIn()
 	case v.now.setUp:
 		return "do what the page on it shows"
+	case v.asked.IsValid():
+		return "open http" + strings.TrimPrefix(urlFor(v.asked.Addr().String(), int(v.asked.Port())), "https") + " on it: that shows how it comes to trust this machine"
 	}
 	return ""
 }

@@ -99,7 +99,9 @@ func TestDeviceOnItsWay(t *testing.T) {
 		d.want(Device{Addr: phone, Name: "iPhone", SetUp: true, Downloaded: true, Refused: CertificateRefused,
 			Next: "Settings › General › About › Certificate Trust Settings"})
 		d.asks(d.secured, phone, phoneAgent, "/_rtcdev/beacon")
-		d.asks(d.secured, phone, phoneAgent, "/_rtcdev/signal?probe", "Upgrade", "websocket")
+		d.refuses(phone, portmux.CertificateRefused, "") // a try that was under way is no news
+		d.want()
+		d.asks(d.sockets, phone, phoneAgent, "/_rtcdev/signal?probe", "Upgrade", "websocket")
 		d.joins(phone, "native", "lobby")
 		d.want(Device{Addr: phone, Name: "iPhone", SetUp: true, Downloaded: true, HTTPS: true, WebSocket: true, Door: "native", Room: "lobby"})
 		d.close()
@@ -116,11 +118,25 @@ func TestDeviceClickedThrough(t *testing.T) {
 			d.asks(d.secured, phone, phoneAgent, "/")
 			d.refuses(phone, portmux.CertificateRefused, "")
 		}
+		d.want() // it may be chance
+		<-time.After(deviceDoubt)
 		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Refused: CertificateRefused})
 		d.joins(phone, "events", "lobby")
 		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Refused: CertificateRefused, Door: "events", Room: "lobby"})
-		d.asks(d.secured, phone, phoneAgent, "/_rtcdev/signal", "Upgrade", "websocket") // the switch is on now
+		d.asks(d.sockets, phone, phoneAgent, "/_rtcdev/signal", "Upgrade", "websocket") // the switch is on now
 		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, WebSocket: true, Door: "events", Room: "lobby"})
+		d.close()
+	})
+}
+
+// Who lacks the room's secret is told of, until it is in.
+func TestDeviceWithoutTheSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := track(t)
+		d.asks(func(http.Handler) http.Handler { return d.secured(d.uninvited(http.NotFound)) }, phone, phoneAgent, "/?room=lobby")
+		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Uninvited: true})
+		d.joins(phone, "events", "lobby")
+		d.want(Device{Addr: phone, Name: "iPhone", HTTPS: true, Door: "events", Room: "lobby"})
 		d.close()
 	})
 }

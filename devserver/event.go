@@ -100,6 +100,8 @@ type Device struct {
 	// are empty before that.
 	Door string `json:"door,omitempty"`
 	Room string `json:"room,omitempty"`
+	// Uninvited tells that it has come without the room's secret, or with a wrong one.
+	Uninvited bool `json:"uninvited,omitempty"`
 	// Next is what to do on it, when it refuses: a way through its settings, or words.
 	Next string `json:"next,omitempty"`
 }
@@ -129,6 +131,10 @@ type Named struct {
 	Time  time.Time `json:"time"`
 	Name  string    `json:"name"` // such as "laptop.local"
 	URL   string    `json:"url"`
+	// SetUp is where a device begins that does not trust the authority yet.
+	SetUp string `json:"setUp"`
+	// Lost tells that another machine of the network has the name now.
+	Lost bool `json:"lost,omitempty"`
 	// Own tells that the server answers for the name itself (multicast DNS, RFC 6762),
 	// as nothing else on this machine does: it goes when the server ends.
 	Own bool `json:"own"`

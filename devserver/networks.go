@@ -3,6 +3,7 @@ package devserver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -48,13 +49,19 @@ func network(cfg *Config, a lan.Address, port int) Network {
 	if a.Kind != lan.Other {
 		n.Kind = cmp.Or(n.Kind, a.Kind.String())
 	}
-	if cfg.Root != nil {
-		n.SetUp = "http" + strings.TrimPrefix(n.URL, "https")
-		if cfg.RoomToken != "" { // behind the #, which no browser sends over plain HTTP
-			n.SetUp += "#" + strings.TrimPrefix(withToken("", cfg.RoomToken), "&")
-		}
+	if cfg.Root != nil && !a.Public { // for which it does not sign
+		n.SetUp = setUpAt(cfg, n.URL)
 	}
 	return n
+}
+
+// setUpAt is where a device begins that comes to this URL.
+func setUpAt(cfg *Config, base string) string {
+	setUp := "http" + strings.TrimPrefix(base, "https")
+	if cfg.RoomToken != "" { // behind the #, which no browser sends over plain HTTP
+		setUp += "#" + strings.TrimPrefix(withToken("", cfg.RoomToken), "&")
+	}
+	return setUp
 }
 
 // listensOn is the address that a listener is for.
@@ -63,8 +70,9 @@ func listensOn(l net.Listener) netip.Addr {
 }
 
 // follow tells of other networks that the machine joins or leaves, told being those that
-// were told of, until ctx ends; and lost of each address that it no longer has.
-func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []Network, tell func(Event), lost func(netip.Addr)) {
+// were told of, until ctx ends; and lost of each address that it no longer has. changed
+// gets one when the addresses are others.
+func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []Network, tell func(Event), lost func(netip.Addr), changed chan<- struct{}) {
 	if !own.IsUnspecified() {
 		return // it listens where it was told to, and nowhere else
 	}
@@ -76,6 +84,10 @@ func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []N
 			}
 		}
 		before = slices.Clone(known)
+		select {
+		case changed <- struct{}{}:
+		default: // it has not looked since the last time
+		}
 		now := networks(cfg, own, known, port)
 		if !slices.Equal(now, told) {
 			told = now
@@ -87,29 +99,67 @@ func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []N
 	}
 }
 
-// beNamed tells of the name that other devices find this machine by, in multicast DNS, and
-// answers for one until ctx ends if nothing else does. The name is let in by guard.
-func beNamed(ctx context.Context, cfg *Config, own netip.Addr, port int, guard *hostGuard, tell func(Event)) {
-	if !own.IsUnspecified() || cfg.Root == nil { // a certificate of the person's own is for other names
+// naming makes this machine known by a name in multicast DNS.
+type naming struct {
+	cfg     *Config
+	port    int
+	guard   *hostGuard
+	tell    func(Event)
+	changed chan struct{} // has one when the addresses are others
+	known   string        // the name that was told; empty if there is none
+}
+
+// run tells of the name that other devices find this machine by, and answers for one until
+// ctx ends if nothing else does. The name is let in by guard. Without a network, or when
+// another machine has the name, it tries again when the addresses change.
+func (n *naming) run(ctx context.Context, own netip.Addr) {
+	if !own.IsUnspecified() || n.cfg.Root == nil { // a certificate of the person's own is for other names
 		return
 	}
-	named := func(name string, ours bool) {
-		guard.allow(name)
-		tell(Named{Event: "name", Time: time.Now(), Name: name, URL: urlFor(name, port), Own: ours})
-	}
-	name, err := lan.Name(ctx)
-	switch {
-	case err == nil && name != "":
-		named(name, false)
-		return
-	case err == nil:
-		if name, err = lan.HostName(); err == nil {
-			err = lan.Answer(ctx, name, privateAddresses, func() { named(name, true) })
+	for {
+		if len(privateAddresses()) > 0 {
+			err := n.once(ctx)
+			if errors.Is(err, lan.ErrNameTaken) && n.known != "" {
+				n.tell(Named{Event: "name", Time: time.Now(), Name: n.known, URL: urlFor(n.known, n.port), Lost: true})
+				n.known = ""
+			}
+			if err != nil && ctx.Err() == nil {
+				n.cfg.Log.Debug("being known by a name", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.changed:
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		cfg.Log.Debug("being known by a name", "error", err)
+}
+
+// once looks for the name, and answers for one as long as it can.
+func (n *naming) once(ctx context.Context) error {
+	name, err := lan.Name(ctx)
+	if err != nil {
+		return err
 	}
+	if name != "" {
+		n.named(name, false)
+		return nil
+	}
+	if name, err = lan.HostName(); err != nil {
+		return err
+	}
+	return lan.Answer(ctx, name, privateAddresses, func() { n.named(name, true) })
+}
+
+func (n *naming) named(name string, own bool) {
+	if name == n.known {
+		return
+	}
+	n.known = name
+	n.guard.allow(name)
+	e := Named{Event: "name", Time: time.Now(), Name: name, URL: urlFor(name, n.port), Own: own}
+	e.SetUp = setUpAt(n.cfg, e.URL)
+	n.tell(e)
 }
 
 // privateAddresses are those that the authority signs for.

@@ -33,6 +33,7 @@ func TestNetworks(t *testing.T) {
 			{"https://10.0.0.9:8443/", "http://10.0.0.9:8443/", "en0", ""},
 		}},
 		{"one", "172.17.0.1", Config{Root: root}, []Network{{"https://172.17.0.1:8443/", "http://172.17.0.1:8443/", "docker0", "Docker"}}},
+		{"a public one, for which the authority does not sign", "198.51.100.7", Config{Root: root}, []Network{{"https://198.51.100.7:8443/", "", "eth0", lan.Ethernet.String()}}},
 		{"a public one", "198.51.100.7", Config{}, []Network{{"https://198.51.100.7:8443/", "", "eth0", lan.Ethernet.String()}}},
 		{"one that is not listed", "169.254.3.4", Config{Root: root}, []Network{{"https://169.254.3.4:8443/", "http://169.254.3.4:8443/", "", ""}}},
 		{"with a secret", "192.168.0.5", Config{Root: root, RoomToken: "an-open-secret"}, []Network{

@@ -27,6 +27,7 @@ func newProxy(target *url.URL, errors *log.Logger) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
+			withoutToken(r.Out) // it is rtcdev's, and not for the app's logs
 			if r.In.Header.Get("Origin") == "https://"+r.In.Host {
 				r.Out.Header.Set("Origin", target.Scheme+"://"+target.Host)
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -23,7 +24,7 @@ func checkToken(token string) error {
 	case strings.Trim(token, allowed) != "":
 		return setting("a room token has letters, digits, - and _ only, so that it can stand in a link")
 	case len(token) < minToken:
-		return setting("a room token of %d characters is soon guessed: give %d or more, or none to have one made", len(token), minToken)
+		return setting("a room token as short as %q is soon guessed: give %d characters or more, or none to have one made", token, minToken)
 	}
 	return nil
 }
@@ -70,6 +71,24 @@ func (g tokenGuard) hasCookie(r *http.Request) bool {
 // is compares in a time that does not tell how much of it is right.
 func (g tokenGuard) is(token string) bool {
 	return subtle.ConstantTimeCompare([]byte(token), []byte(g.token)) == 1
+}
+
+// withoutToken takes the secret out of a request that is passed on.
+func withoutToken(r *http.Request) {
+	if query := r.URL.Query(); query.Has(tokenName) {
+		query.Del(tokenName)
+		r.URL.RawQuery = query.Encode()
+	}
+	cookies := r.Cookies()
+	if !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == tokenName }) {
+		return
+	}
+	r.Header.Del("Cookie")
+	for _, c := range cookies {
+		if c.Name != tokenName {
+			r.AddCookie(c)
+		}
+	}
 }
 
 // withToken adds the secret to a link's query.

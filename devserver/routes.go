@@ -10,7 +10,7 @@ import (
 )
 
 // routes puts the server's addresses together.
-func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, device *setUp) http.Handler {
+func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, setUp *setUp, devices *devices) http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET /_rtcdev/signal", func(w http.ResponseWriter, r *http.Request) {
 		if isProbe(r) {
@@ -43,11 +43,11 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 		}{"ok", cfg.Version, s.Rooms, s.Peers})
 	})
 	own.HandleFunc("GET /_rtcdev/beacon", beacon)
-	for path, file := range device.files {
+	for path, file := range setUp.files {
 		own.HandleFunc("GET "+path, file)
 	}
-	if len(device.files) > 0 {
-		own.HandleFunc("GET /_rtcdev/trust", device.pages.SetUp)
+	if len(setUp.files) > 0 {
+		own.HandleFunc("GET /_rtcdev/trust", setUp.pages.SetUp)
 	}
 	own.HandleFunc("/_rtcdev/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Nothing here: addresses below /_rtcdev/ belong to rtcdev.", http.StatusNotFound)
@@ -59,7 +59,7 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 		pages = otherDoors(sockets, peers, pages)
 	}
 	mux.Handle("/", pages)
-	return tokenGuard{cfg.RoomToken, isFree, device.pages.NeedSecret}.guard(mux)
+	return tokenGuard{cfg.RoomToken, isFree, devices.uninvited(setUp.pages.NeedSecret)}.guard(devices.sockets(mux))
 }
 
 // otherDoors lets clients made for other servers in, and leaves all else to the pages: a

@@ -67,7 +67,8 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	guard := newHostGuard(hostname, cfg.AllowHosts)
 	crowd := newCrowd(cfg.Limits)
-	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp))))
+	defer crowd.close()
+	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp, devices))))
 	plain := newServer(&cfg, crowd, guard.guard(devices.plain(http.HandlerFunc(setUp.plain))))
 	mux := newMux(&cfg, crowd, devices, listeners)
 
@@ -79,8 +80,9 @@ func Run(ctx context.Context, cfg Config) error {
 	var serving sync.WaitGroup
 	around, alone := context.WithCancel(ctx)
 	defer alone()
-	serving.Go(func() { follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand) })
-	serving.Go(func() { beNamed(around, &cfg, own, ready.Port, guard, ev.send) })
+	names := &naming{cfg: &cfg, port: ready.Port, guard: guard, tell: ev.send, changed: make(chan struct{}, 1)}
+	serving.Go(func() { follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand, names.changed) })
+	serving.Go(func() { names.run(around, own) })
 	withTLS, without := mux.HTTPS(), mux.Plain()
 	for _, serve := range []func() error{
 		func() error { return secured.Serve(withTLS) },
@@ -156,7 +158,7 @@ func shutDown(ctx context.Context, hub *signaling.Hub, sockets *socketio.Door, s
 // theirs as they go: see patientWriter.
 func newServer(cfg *Config, crowd *crowd, handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           crowd.requests(handler),
 		ReadHeaderTimeout: cmp.Or(cfg.Limits.Handshake, 10*time.Second),
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      patience,

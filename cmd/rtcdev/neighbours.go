@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rtcdev/devserver"
@@ -37,16 +38,18 @@ func (s *servePrinter) progress(e devserver.Device) string {
 	}
 	line := strings.Join(parts, " ")
 	switch {
+	case e.Door == "peerjs":
+		return line + " → connected by PeerJS"
+	case e.Door != "":
+		return line + " → in room " + safeRoom(e.Room)
 	case e.Refused == devserver.NoCertificate:
-		return s.bad.Sprint("asked for "+e.ServerName) + ", which is no name of this server: use an address above, or rtcdev serve --allow-host " + e.ServerName
+		return s.bad.Sprint("asked for "+e.ServerName) + ", for which the authority may not sign: use an address above, or a certificate for it with --cert-file"
 	case e.Refused != "" && e.HTTPS:
 		return line + ", " + s.bad.Sprint("but refused the certificate too") + " (a warning was clicked away, or another browser does not trust the root)"
 	case e.Refused != "":
 		return s.bad.Sprint("refused the certificate") + " (root not trusted yet)"
-	case e.Door == "peerjs":
-		return line + " → connected by PeerJS"
-	case e.Door != "":
-		return line + " → in room " + quoted(e.Room)
+	case e.Uninvited:
+		return s.bad.Sprint("has no link with the secret") + ", or a wrong one"
 	case e.HTTPS:
 		return line
 	case e.Downloaded:
@@ -55,29 +58,45 @@ func (s *servePrinter) progress(e devserver.Device) string {
 	return "opened the page that sets it up"
 }
 
-// networksChanged shows the addresses that are new.
+// networksChanged shows the addresses that are new, and those that are gone.
 func (s *servePrinter) networksChanged(e devserver.NetworkChange) {
 	before := s.server.Networks
 	s.server.Networks, s.shown = e.Networks, 0
-	added := 0
+	var lines []string
 	for _, n := range e.Networks {
 		if !slices.Contains(before, n) {
-			if added++; added == 1 {
-				s.note("%s  This machine has a new address:\n", e.Time.Local().Format("15:04:05"))
-			}
-			s.note("          %s%s\n", s.link(n.URL), via(n))
+			lines = append(lines, s.link(n.URL)+via(n))
 		}
 	}
-	switch {
-	case added > 0 && s.hasPhone() && s.interactive():
-		s.note("          (p and Enter shows the QR code for a phone)\n")
-	case len(e.Networks) == 0:
-		s.note("%s  This machine has no network now: only its own browsers get here.\n", e.Time.Local().Format("15:04:05"))
+	if len(lines) > 0 {
+		lines = append([]string{"This machine has a new address:"}, lines...)
+		if s.hasPhone() && s.interactive() {
+			lines = append(lines, "(p and Enter shows the QR code for a phone)")
+		}
+	}
+	for _, n := range before {
+		if !slices.Contains(e.Networks, n) {
+			lines = append(lines, n.URL+" is no longer there")
+		}
+	}
+	if len(e.Networks) == 0 {
+		lines = append(lines, "This machine has no network now: only its own browsers get here.")
+	}
+	start := e.Time.Local().Format("15:04:05") + "  "
+	for _, line := range lines {
+		s.note("%s%s\n", start, line)
+		start = "          "
 	}
 }
 
 // named says by what name other devices find this machine.
 func (s *servePrinter) named(e devserver.Named) {
+	if e.Lost {
+		s.name = devserver.Named{}
+		s.note("%s  Another machine has the name %s now: use an address.\n", e.Time.Local().Format("15:04:05"), e.Name)
+		return
+	}
+	s.name = e
 	s.note("          Other devices find it by name, too: %s\n", s.link(e.URL))
 }
 
@@ -91,6 +110,14 @@ func (s *servePrinter) link(base string) string {
 		return "wss" + strings.TrimPrefix(base, "https") + "_rtcdev/signal" + query
 	}
 	return base + strings.TrimPrefix(s.server.Room, s.server.URL)
+}
+
+// safeRoom is a room's name, which a stranger chose, as it can stand in a line.
+func safeRoom(room string) string {
+	if strings.Trim(strings.ToLower(room), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == "" {
+		return room
+	}
+	return strconv.Quote(room)
 }
 
 // hostOnly is a connection's address without its port.

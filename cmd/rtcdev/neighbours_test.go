@@ -41,12 +41,14 @@ func TestDeviceLines(t *testing.T) {
 		"192.168.0.23 iPhone: has downloaded the root":                                   {Name: "iPhone", SetUp: true, Downloaded: true},
 		"192.168.0.23: refused the certificate (root not trusted yet)":                   {Refused: certificate},
 		"192.168.0.23 iPhone: ✓ HTTPS ✓ WebSocket → in room lobby":                       {Name: "iPhone", HTTPS: true, WebSocket: true, Door: "native", Room: "lobby"},
-		"192.168.0.23 iPhone: ✓ HTTPS ✓ WebSocket → in room 'a b'":                       {Name: "iPhone", HTTPS: true, WebSocket: true, Door: "native", Room: "a b"},
+		"192.168.0.23 iPhone: ✓ HTTPS ✓ WebSocket → in room \"a b\"":                     {Name: "iPhone", HTTPS: true, WebSocket: true, Door: "native", Room: "a b"},
 		"192.168.0.23 iPhone: ✓ HTTPS no WebSocket → in room lobby":                      {Name: "iPhone", HTTPS: true, Door: "events", Room: "lobby"},
+		"192.168.0.23 iPhone: ✓ HTTPS no WebSocket → in room clicked":                    {Name: "iPhone", HTTPS: true, Refused: certificate, Door: "events", Room: "clicked"},
 		"192.168.0.23: ✓ HTTPS ✓ WebSocket → connected by PeerJS":                        {HTTPS: true, WebSocket: true, Door: "peerjs"},
+		"192.168.0.23 iPhone: has no link with the secret, or a wrong one\n":             {Name: "iPhone", HTTPS: true, Uninvited: true},
 		"192.168.0.23: ✓ HTTPS":                                                          {HTTPS: true},
 		"192.168.0.23: ✓ HTTPS, but refused the certificate too (a warning was clicked":  {HTTPS: true, Refused: certificate},
-		"192.168.0.23: asked for example.com, which is no name of this server":           {Refused: devserver.NoCertificate, ServerName: "example.com"},
+		"192.168.0.23: asked for example.com, for which the authority may not sign: use": {Refused: devserver.NoCertificate, ServerName: "example.com"},
 		"a program on this computer: refused the certificate (root not trusted yet)\n  ": {ThisComputer: true, Refused: certificate, Next: "rtcdev certs trust"},
 	} {
 		e.Addr, e.Time = "192.168.0.23", time.Date(2026, 11, 22, 20, 31, 7, 0, time.Local)
@@ -67,9 +69,10 @@ func TestNetworkLines(t *testing.T) {
 		now  []devserver.Network
 		want string
 	}{
-		{nil, "This machine has no network now: only its own browsers get here.\n"},
+		{nil, "https://192.168.0.5:8443/ is no longer there\n          This machine has no network now: only its own browsers get here.\n"},
 		{[]devserver.Network{cafe}, "This machine has a new address:\n          https://10.0.0.9:8443/?room=lobby&room-token=secret12  (Wi-Fi, wlan0)\n"},
 		{[]devserver.Network{home, cafe}, "This machine has a new address:\n          https://192.168.0.5:8443/?room=lobby&room-token=secret12  (Wi-Fi, wlan0)\n"},
+		{[]devserver.Network{cafe}, "https://192.168.0.5:8443/ is no longer there\n"},
 		{[]devserver.Network{cafe}, ""},
 	} {
 		s.networksChanged(devserver.NetworkChange{Networks: step.now})

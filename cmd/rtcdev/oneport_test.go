@@ -24,7 +24,8 @@ import (
 func TestOnePort(t *testing.T) {
 	a := newAccount(t)
 	a.trust()
-	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	// The crowd is to last longer than the test, also on a busy machine.
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--limit", "handshake=5m")
 	chromium, firefox := a.withChromium(), a.withFirefox() // they take their time to start
 	silent := a.silentCrowd(s.ready.Port, 500)
 
@@ -76,22 +77,31 @@ func TestOnePort(t *testing.T) {
 		t.Errorf("plain HTTP: %s to %s", answer.Status, to)
 	}
 
-	begin := time.Now()
 	for _, v := range []*visitor{chromium, firefox} {
+		begin := time.Now()
 		v.open(s.ready.Room)
 		v.get("allow()")
-		t.Logf("%s has the page %v after the crowd came", v.name, time.Since(begin).Round(time.Millisecond))
+		t.Logf("%s has the page after %v, beside %d silent connections", v.name, time.Since(begin).Round(time.Millisecond), stillOpen(silent))
 	}
 	chromium.wantMoving()
 	firefox.wantMoving()
 	chromium.wantNoErrors()
 	firefox.wantNoErrors()
-	for _, conn := range silent { // whoever says nothing is cut off in the end
-		conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
-			t.Fatal("a silent connection is still open")
+	// 500 is what one address may have: each new connection took the place of a silent one.
+	if n := stillOpen(silent); n < 400 {
+		t.Errorf("%d silent connections were open in the end", n)
+	}
+}
+
+// stillOpen counts the connections that the server has not closed.
+func stillOpen(conns []net.Conn) (n int) {
+	for _, conn := range conns {
+		conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := conn.Read(make([]byte, 1)); os.IsTimeout(err) {
+			n++
 		}
 	}
+	return n
 }
 
 // silentCrowd opens connections that say nothing, every other one after three bytes.

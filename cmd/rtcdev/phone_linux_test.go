@@ -227,6 +227,9 @@ next:
 		if e["addr"] != phoneAddress {
 			t.Errorf("a device at %v: %v", e["addr"], e)
 		}
+		if e["https"] == true && e["refused"] != nil {
+			t.Errorf("a device that is well is accused: %v", e)
+		}
 		for name, value := range want {
 			if e[name] != value {
 				t.Logf("told on the way: %v", e)
@@ -234,6 +237,26 @@ next:
 			}
 		}
 		return
+	}
+}
+
+// Where there is no network at first, the name comes with it.
+func TestNameComesWithTheNetwork(t *testing.T) {
+	name, err := lan.HostName()
+	if err != nil {
+		t.Skipf("this machine has no name that it could say: %v", err)
+	}
+	network := newCable(t)
+	network.ip("-n " + network.laptop + " address del " + laptopAddress + "/24 dev l0")
+	a := newAccountIn(t, network.laptop)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--host", "--room-token="+theSecret)
+	if len(s.ready.Networks) > 0 {
+		t.Errorf("without an address it is reached at %v", s.ready.Networks)
+	}
+	network.ip("-n " + network.laptop + " address add " + laptopAddress + "/24 dev l0")
+	s.event("networks")
+	if e := s.event("name"); e["setUp"] != fmt.Sprintf("http://%s:%d/#room-token=%s", name, s.ready.Port, theSecret) {
+		t.Errorf("the name: %v", e)
 	}
 }
 

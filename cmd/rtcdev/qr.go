@@ -83,7 +83,7 @@ func wideBlocks(lookup func(string) (string, bool), codePage uint32) bool {
 
 // qrCode draws the QR code of an address, dark on light whatever the theme,
 // with a line end after the last line. Without a terminal it is empty; where no
-// code can be drawn it is a line that says why and what to type instead.
+// code can be drawn it says why and what to type instead.
 //
 // Print it last: what follows scrolls its upper edge away in a window that is
 // just high enough.
@@ -107,8 +107,8 @@ func qrCode(address string, c console) string {
 	// Some consoles break a line that is exactly full, and the cursor needs a
 	// line below.
 	if c.columns <= columns || c.lines <= lines {
-		return fmt.Sprintf("A QR code needs a window of %d columns and %d lines; this one has %d and %d. %s",
-			columns+1, lines+1, c.columns, c.lines, instead)
+		return fmt.Sprintf("A QR code needs a window of %d columns and %d lines; this one has %d and %d.\n"+
+			"Make it larger, then type p and Enter. Or: %s", columns+1, lines+1, c.columns, c.lines, strings.ToLower(instead[:1])+instead[1:])
 	}
 	var text strings.Builder
 	draw(&text, code)

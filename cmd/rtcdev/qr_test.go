@@ -209,7 +209,7 @@ func TestNoQRCode(t *testing.T) {
 		"needs colors": {columns: 99, lines: 99, plain: true},
 	} {
 		text := qrCode(address, c)
-		if !strings.Contains(text, says) || !strings.HasSuffix(text, " "+address+"\n") || strings.Count(text, "\n") != 1 || strings.Contains(text, "\x1b") {
+		if !strings.Contains(text, says) || !strings.HasSuffix(text, " "+address+"\n") || strings.Count(text, "\n") > 2 || strings.Contains(text, "\x1b") {
 			t.Errorf("%+v: it says %q", c, text)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,7 @@ type servePrinter struct {
 	mu     sync.Mutex      // events and keys come from different goroutines
 	server devserver.Ready // with the networks as they are now
 	shown  int             // which of their addresses the phone is shown
+	name   devserver.Named // by which devices find this machine, too
 }
 
 // event prints what happens while the server runs.
@@ -151,6 +153,10 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		list = append(list,
 			key{'p', "show the QR code for a phone", locked(s.phone)},
 			key{'n', "show that of the next address", locked(func() {
+				if len(s.setUps()) == 1 {
+					s.note("This machine has one address only that a phone could reach.\n")
+					return
+				}
 				s.shown++
 				s.phone()
 			})})
@@ -166,7 +172,27 @@ func (s *servePrinter) keys(r devserver.Ready) {
 
 // hasPhone tells whether other devices can be led here.
 func (s *servePrinter) hasPhone() bool {
-	return s.options.host != "" && s.ca != nil && !s.server.SignalOnly
+	return s.letsOthersIn() && s.ca != nil && !s.server.SignalOnly
+}
+
+// letsOthersIn tells whether the server listens for other devices at all.
+func (s *servePrinter) letsOthersIn() bool {
+	ip := net.ParseIP(s.options.host)
+	return s.options.host != "" && (ip == nil || !ip.IsLoopback())
+}
+
+// setUps are where a phone may begin, best first: the addresses that the authority may sign
+// for, and the name.
+func (s *servePrinter) setUps() (all []devserver.Network) {
+	for _, n := range s.server.Networks {
+		if n.SetUp != "" {
+			all = append(all, n)
+		}
+	}
+	if s.name.SetUp != "" && len(all) > 0 {
+		all = append(all, devserver.Network{SetUp: s.name.SetUp, Interface: "by name"})
+	}
+	return all
 }
 
 // phone shows where another device begins: last, since what follows moves it up.
@@ -174,19 +200,26 @@ func (s *servePrinter) phone() {
 	if !s.hasPhone() {
 		return
 	}
-	if len(s.server.Networks) == 0 {
-		s.line("Phone", "this machine has no network that a phone could reach it by")
+	all := s.setUps()
+	switch {
+	case len(all) == 0 && len(s.server.Networks) > 0:
+		s.line("Phone", "%s", s.bad.Sprint("the authority may not sign for this machine's public address"))
+		s.line("", "Give a certificate for it, with --cert-file and --key-file.")
+		return
+	case len(all) == 0:
+		s.line("Phone", "this machine has no private address that a phone could reach it by")
 		return
 	}
-	address := s.server.Networks[s.shown%len(s.server.Networks)].SetUp
-	s.line("Phone", "%s", s.strong.Sprint(address))
+	shown := all[s.shown%len(all)]
+	address := shown.SetUp
+	s.line("Phone", "%s%s", s.strong.Sprint(address), via(shown))
 	s.line("", "Open it there, or scan this: it shows how that device comes to trust this one.")
 	s.line("", "To compare, the root's SHA-256 fingerprint:")
 	half := (len(s.ca.Fingerprint()) + 1) / 2
 	s.line("", "%s", s.ca.Fingerprint()[:half])
 	s.line("", "%s", s.ca.Fingerprint()[half:])
 	if code := qrCode(address, readConsole(s.out.File, s.noColor, os.LookupEnv, consoleCodePage())); code != "" {
-		fmt.Fprint(s.out, "\n"+code+"\n")
+		fmt.Fprint(s.out, "\n"+code) // no empty line after it, which would take its first away
 	}
 }
 
@@ -220,9 +253,8 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 			s.line("Network", "%s%s", s.link(n.URL), via(n))
 		}
 	}
-	if s.options.host != "" {
-		s.line("", "Everyone on your network who has the link can open these pages and join")
-		s.line("", "a room. With --room-token, only who has your link can.")
+	if s.letsOthersIn() {
+		s.whoCan(r)
 	}
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))
@@ -232,6 +264,24 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	}
 	if s.created {
 		s.line("Made", "a local authority, which signs the certificates of this server")
+	}
+}
+
+// whoCan says who can reach what, now that other devices are let in.
+func (s *servePrinter) whoCan(r devserver.Ready) {
+	can := "open these pages and join a room"
+	if r.SignalOnly {
+		can = "join a room"
+	}
+	if s.options.roomToken != "" {
+		s.line("", "Only who has a link with the secret can %s.", can)
+	} else {
+		s.line("", "Everyone on your network can %s.", can)
+		s.line("", "With --room-token, only who has your link can.")
+	}
+	if r.SignalOnly && len(r.Networks) > 0 && r.Networks[0].SetUp != "" {
+		setUp, _, _ := strings.Cut(r.Networks[0].SetUp, "#") // there is no page to go on to
+		s.line("Devices", "%s shows one how to trust this machine", setUp)
 	}
 }
 

@@ -28,7 +28,8 @@ type serveOptions struct {
 	port       int
 	strictPort bool
 	open       bool
-	trust      string // "ask", "yes" or "no"
+	trust      string   // "ask", "yes" or "no"
+	stores     []string // that are to trust the root; empty for all
 	roomSize   int
 	roomToken  string
 	allowHosts []string
@@ -50,6 +51,7 @@ Stop it with Ctrl-C.`
 
 func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.Command {
 	o := serveOptions{dir: "."}
+	var checkStores func() error
 	cmd := &cobra.Command{
 		Use:   "serve [dir]",
 		Short: "Serve a folder over HTTPS, with signaling",
@@ -80,10 +82,14 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 			case a.yes && o.trust == "ask":
 				o.trust = "yes"
 			}
+			if err := checkStores(); err != nil {
+				return err
+			}
 			return run(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
+	checkStores = storesFlag(cmd, &o.stores, "with --trust, only these `stores`")
 	f.StringVar(&o.host, "host", "", "let other devices in: on all addresses, or with --host=`ADDR` on that one")
 	f.Lookup("host").NoOptDefVal = devserver.AllInterfaces
 	f.IntVarP(&o.port, "port", "p", 8443, "`port` to listen on; 0 for any free one")
@@ -209,7 +215,11 @@ func serveFault(err error, o serveOptions) error {
 	case errors.As(err, &setting):
 		return &fault{err, "rtcdev serve --help", exitUsage}
 	case errors.Is(err, fs.ErrNotExist):
-		return &fault{fmt.Errorf("there is no folder %s", quoted(o.dir)), "rtcdev init " + quoted(o.dir) + " makes an app there", exitFailed}
+		next := "rtcdev init " + quoted(o.dir) + " makes an app there"
+		if o.roomToken == madeToken {
+			next = "rtcdev serve --room-token=" + quoted(o.dir) + ", with a =, if that is to be the secret; else " + next
+		}
+		return &fault{fmt.Errorf("there is no folder %s", quoted(o.dir)), next, exitFailed}
 	case errors.Is(err, fs.ErrPermission) && o.port > 0 && o.port < 1024:
 		return &fault{fmt.Errorf("this system keeps port %d for root", o.port), "rtcdev serve --port 8443", exitFailed}
 	}
@@ -240,12 +250,12 @@ func (s *servePrinter) settleTrust(ctx context.Context) error {
 	if trust.Trusted(s.stores) {
 		return nil
 	}
-	s.stores = m.Status(ctx, s.ca.Root()) // the question names them all
+	s.stores = m.Status(ctx, s.ca.Root(), s.options.stores...) // the question names them all
 	if ask && (!canInstall(s.stores) || !s.askForTrust(s.ca.Root(), s.stores)) {
 		return nil // the first screen says how to do it later
 	}
 	s.note("Adding the local authority to what this machine trusts…\n")
-	s.stores = m.Install(ctx, s.ca.Root())
+	s.stores = m.Install(ctx, s.ca.Root(), s.options.stores...)
 	if slices.ContainsFunc(s.stores, func(r trust.Result) bool { return r.Changed && r.Note != "" }) {
 		s.note("A browser that is running now has to be restarted to see it.\n")
 	}

@@ -35,8 +35,16 @@ func TestSetUpPageLeadsToTheCall(t *testing.T) {
 			t.Errorf("joined: %v", e)
 		}
 	}
+	// A browser that goes to HTTPS by itself keeps what is behind the #.
+	third := a.open(s.ready.URL + "?room=third#room-token=" + theSecret)
+	third.wait(`document.body.dataset.state === "waiting"`)
+	if at := eval[string](third, `location.search`); !strings.Contains(at, "room=third") || !strings.Contains(at, "room-token="+theSecret) {
+		t.Errorf("with the secret behind the # it is at %s", at)
+	}
+	wrong := a.open(s.ready.URL + "?room=third#room-token=wrong-secret")
+	wrong.wait(`location.search.includes("wrong-secret") && document.body.innerText.includes("secret is missing")`)
 	stranger := a.open(s.ready.URL + "?room=kitchen")
-	stranger.wait(`document.body.innerText.includes("missing its secret")`)
+	stranger.wait(`document.body.innerText.includes("secret is missing")`)
 }
 
 // After a warning that was clicked away an iPhone loads pages, and refuses every WebSocket:

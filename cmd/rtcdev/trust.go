@@ -51,20 +51,32 @@ trust had to make, such as a database for Chromium, goes too, unless it is in us
 
 func storesCmd(run func(ctx context.Context, kinds []string) error, cmd *cobra.Command) *cobra.Command {
 	var kinds []string
-	known := trust.Kinds()
-	cmd.Flags().StringSliceVar(&kinds, "stores", nil, "only these `stores`: "+strings.Join(known, ", "))
+	check := storesFlag(cmd, &kinds, "only these `stores`")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("stores") && len(kinds) == 0 { // an unset variable, perhaps: it must not mean all
-			return usage(cmd.CommandPath()+" --stores "+strings.Join(known, ","), "--stores names no store")
-		}
-		for _, k := range kinds {
-			if !slices.Contains(known, k) {
-				return usage(cmd.CommandPath()+" --stores "+strings.Join(known, ","), "there is no kind of store called %q", k)
-			}
+		if err := check(); err != nil {
+			return err
 		}
 		return run(cmd.Context(), kinds)
 	}
 	return cmd
+}
+
+// storesFlag gives cmd the flag --stores; check is for what it was set to.
+func storesFlag(cmd *cobra.Command, kinds *[]string, about string) (check func() error) {
+	known := trust.Kinds()
+	cmd.Flags().StringSliceVar(kinds, "stores", nil, about+": "+strings.Join(known, ", "))
+	return func() error {
+		next := cmd.CommandPath() + " --stores " + strings.Join(known, ",")
+		if cmd.Flags().Changed("stores") && len(*kinds) == 0 { // an unset variable, perhaps: it must not mean all
+			return usage(next, "--stores names no store")
+		}
+		for _, k := range *kinds {
+			if !slices.Contains(known, k) {
+				return usage(next, "there is no kind of store called %q", k)
+			}
+		}
+		return nil
+	}
 }
 
 // machine describes this machine to package trust.

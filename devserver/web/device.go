@@ -129,7 +129,7 @@ func (ua agent) platform() Platform {
 		return IOS
 	case ua.has("iPad"):
 		return IPadOS
-	case ua.has("Android"):
+	case ua.has("Android", "SamsungBrowser/"): // which calls itself Linux on a tablet
 		return Android
 	case ua.has("CrOS"):
 		return ChromeOS

@@ -54,6 +54,8 @@ var agents = []struct {
 		Device{Platform: Android, Browser: Chrome, Name: "Android phone (Pixel)"}},
 	{"android-samsung", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Mobile Safari/537.36",
 		Device{Platform: Android, Browser: SamsungInternet, Samsung: true, Name: "Android phone (Samsung)"}},
+	{"samsung-desktop", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Safari/537.36",
+		Device{Platform: Android, Browser: SamsungInternet, Samsung: true, Name: "Android tablet (Samsung)"}},
 	{"android-firefox", "Mozilla/5.0 (Android 14; Mobile; rv:133.0) Gecko/133.0 Firefox/133.0",
 		Device{Platform: Android, Browser: Firefox, Name: "Android phone"}},
 	{"android-edge", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36 EdgA/131.0.0.0",

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed *.tmpl setup.css setup.js
+//go:embed *.tmpl setup.css setup.js secret.js
 var files embed.FS
 
 // Config is what the pages say about this machine.
@@ -33,7 +33,8 @@ type Pages struct {
 	languages map[string]*template.Template // by language: its texts and the frames
 	style     template.CSS
 	script    template.JS
-	policy    string // the Content-Security-Policy, without connect-src
+	secret    template.JS // of the page that asks for one
+	policy    string      // the Content-Security-Policy, without connect-src
 }
 
 // New reads the embedded pages. An error is a mistake in them.
@@ -46,13 +47,18 @@ func New(cfg Config) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the page's script: %w", err)
 	}
+	secret, err := files.ReadFile("secret.js")
+	if err != nil {
+		return nil, fmt.Errorf("reading the script for secrets: %w", err)
+	}
 	p := &Pages{
 		cfg:       cfg,
 		languages: make(map[string]*template.Template),
 		style:     template.CSS(style),
 		script:    template.JS(script),
+		secret:    template.JS(secret),
 		policy: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src data:; " +
-			"style-src " + hashOf(style) + "; script-src " + hashOf(script),
+			"style-src " + hashOf(style) + "; script-src " + hashOf(script) + " " + hashOf(secret),
 	}
 	for _, lang := range []string{"en", "ko"} {
 		t := template.New(lang).Funcs(template.FuncMap{"menu": menu})
@@ -125,7 +131,11 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, lang, n
 func (p *Pages) NeedSecret(w http.ResponseWriter, r *http.Request) {
 	v, ok := visitOf(w, r)
 	if ok {
-		p.show(w, r, http.StatusForbidden, v.lang, "need-secret", "'none'", p.frame(v))
+		page := struct {
+			frame
+			Script template.JS
+		}{p.frame(v), p.secret}
+		p.show(w, r, http.StatusForbidden, v.lang, "need-secret", "'none'", page)
 	}
 }
 

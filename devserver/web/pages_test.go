@@ -237,7 +237,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("SetUp: %d", w.Code)
 	}
 	w := get(t, pages.NeedSecret, target, "", "ko")
-	if said := text(w.Body.String()); w.Code != 403 || !strings.Contains(said, "링크에 비밀 값이 빠져 있습니다") || !strings.Contains(said, "room-token=") {
+	if said := text(w.Body.String()); w.Code != 403 || !strings.Contains(said, "링크의 비밀 값이 빠졌거나 맞지 않습니다") || !strings.Contains(said, "room-token=") {
 		t.Errorf("NeedSecret: %d %s", w.Code, said)
 	}
 	w = get(t, pages.ToHTTPS, "http://192.168.0.5:8443/a%2Fb?c=d&lang=ko", "", "en")
