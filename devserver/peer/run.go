@@ -35,6 +35,7 @@ type participant struct {
 	others      map[string]bool        // who is in the room, and whether we are the polite one
 	connections map[string]*connection // by the other one's id
 	done        <-chan struct{}
+	failure     error // what ends Run
 }
 
 // Run takes part in a room until ctx ends, which is no error, or the server refuses the
@@ -138,6 +139,9 @@ func (p *participant) loop(ctx context.Context, failed <-chan error) error {
 			for _, f := range p.mailbox.take() {
 				f()
 			}
+			if p.failure != nil {
+				return p.failure
+			}
 		}
 	}
 }
@@ -207,12 +211,13 @@ func (p *participant) begin(m message) {
 	for _, s := range m.ICEServers {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	api, err := newAPI(p.cfg.Mode, p.servers, p.address)
-	if err != nil {
+	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
 		return
 	}
-	p.api = api
 	clear(p.others)
+	for _, id := range m.Peers {
+		p.others[id] = true
+	}
 	for _, id := range m.Peers {
 		p.meet(id, true)
 	}
@@ -228,6 +233,9 @@ func (p *participant) begin(m message) {
 func (p *participant) meet(id string, weCameLater bool) {
 	p.others[id] = weCameLater
 	c := p.connections[id]
+	if c == nil {
+		c = p.adopt(id)
+	}
 	switch {
 	case weCameLater && c != nil && c.connected():
 		p.offer(c, true)
@@ -242,6 +250,22 @@ func (p *participant) meet(id string, weCameLater bool) {
 	}
 }
 
+// adopt takes a connection to one who is not in the room any more for that to the newcomer,
+// who may be the same with a new id: after a restart of the server, for example. If that
+// is wrong the fingerprints say so, and negotiate begins anew.
+func (p *participant) adopt(id string) *connection {
+	for old, c := range p.connections {
+		if _, here := p.others[old]; here || !c.connected() {
+			continue
+		}
+		delete(p.connections, old)
+		c.remote = id
+		p.connections[id] = c
+		return c
+	}
+	return nil
+}
+
 // start makes a new connection in place of the one there is, if any. It returns nil
 // when that cannot be.
 func (p *participant) start(id string, offer bool) *connection {
@@ -250,6 +274,7 @@ func (p *participant) start(id string, offer bool) *connection {
 	}
 	c, err := p.newConnection(id)
 	if err != nil {
+		p.failure = err
 		return nil
 	}
 	p.connections[id] = c
