@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -28,20 +31,24 @@ type server struct {
 
 func serve(t *testing.T, cfg signaling.Config, more func(*http.ServeMux)) *server {
 	t.Helper()
+	return serveWatched(t, cfg, more, nil)
+}
+
+func serveWatched(t *testing.T, cfg signaling.Config, more func(*http.ServeMux), watch func(net.Conn, http.ConnState)) *server {
+	t.Helper()
 	s := &server{hub: signaling.New(cfg), pool: x509.NewCertPool()}
 	mux := http.NewServeMux()
 	mux.Handle(signalPath, s.hub)
 	if more != nil {
 		more(mux)
 	}
-	s.web = httptest.NewTLSServer(mux)
+	s.web = httptest.NewUnstartedServer(mux)
+	s.web.Config.ConnState = watch
+	s.web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.web.StartTLS()
 	s.pool.AddCert(s.web.Certificate())
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := s.hub.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
+		shutdown(t, s.hub)
 		s.web.Close()
 	})
 	return s
@@ -105,6 +112,18 @@ func (r *running) until(what string, good func(Stats) bool) Stats {
 			r.t.Fatalf("waiting for %s: Run has ended: %v", what, r.err)
 		case <-deadline:
 			r.t.Fatalf("waiting for %s: %+v", what, last)
+		}
+	}
+}
+
+// eventually asks until the answer is yes.
+func eventually(t *testing.T, what string, good func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); !good(); <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waiting for %s", what)
 		}
 	}
 }

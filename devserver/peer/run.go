@@ -13,11 +13,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-const (
-	offerPatience   = 2 * time.Second // for the one who came later, as the call template has it
-	restartPatience = 3 * time.Second // for the polite one
-	statsPeriod     = time.Second
-)
+const statsPeriod = time.Second
 
 // A participant is a peer while Run runs. Its fields belong to the goroutine of Run.
 type participant struct {
@@ -35,6 +31,7 @@ type participant struct {
 	others      map[string]bool        // who is in the room, and whether we are the polite one
 	connections map[string]*connection // by the other one's id
 	done        <-chan struct{}
+	failure     error // what ends Run
 }
 
 // Run takes part in a room until ctx ends, which is no error, or the server refuses the
@@ -138,6 +135,9 @@ func (p *participant) loop(ctx context.Context, failed <-chan error) error {
 			for _, f := range p.mailbox.take() {
 				f()
 			}
+			if p.failure != nil {
+				return p.failure
+			}
 		}
 	}
 }
@@ -207,12 +207,13 @@ func (p *participant) begin(m message) {
 	for _, s := range m.ICEServers {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	api, err := newAPI(p.cfg.Mode, p.servers, p.address)
-	if err != nil {
+	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
 		return
 	}
-	p.api = api
 	clear(p.others)
+	for _, id := range m.Peers {
+		p.others[id] = true
+	}
 	for _, id := range m.Peers {
 		p.meet(id, true)
 	}
@@ -220,129 +221,6 @@ func (p *participant) begin(m message) {
 		if _, here := p.others[c.remote]; !here && !c.connected() {
 			p.drop(c)
 		}
-	}
-}
-
-// meet begins with someone who is in the room. Who came later makes the first offer; if
-// it keeps silent, we do.
-func (p *participant) meet(id string, weCameLater bool) {
-	p.others[id] = weCameLater
-	c := p.connections[id]
-	switch {
-	case weCameLater && c != nil && c.connected():
-		p.offer(c, true)
-	case weCameLater:
-		p.start(id, true)
-	case c == nil:
-		p.after(offerPatience, func() {
-			if _, here := p.others[id]; here && p.connections[id] == nil {
-				p.start(id, true)
-			}
-		})
-	}
-}
-
-// start makes a new connection in place of the one there is, if any. It returns nil
-// when that cannot be.
-func (p *participant) start(id string, offer bool) *connection {
-	if old := p.connections[id]; old != nil {
-		p.drop(old)
-	}
-	c, err := p.newConnection(id)
-	if err != nil {
-		return nil
-	}
-	p.connections[id] = c
-	if offer {
-		p.offer(c, false)
-	}
-	return c
-}
-
-// startAgain is for a connection that the other side has closed: most likely its page is
-// gone. If the server knows better, we begin again.
-func (p *participant) startAgain(c *connection) {
-	p.drop(c)
-	if polite, here := p.others[c.remote]; here {
-		p.meet(c.remote, polite)
-	}
-}
-
-func (p *participant) drop(c *connection) {
-	delete(p.connections, c.remote)
-	c.close()
-}
-
-// offer makes an offer. What fails is tried again when the connection fails, or when the
-// other one offers.
-func (p *participant) offer(c *connection, restart bool) {
-	if c.pc.SignalingState() == webrtc.SignalingStateStable {
-		_ = c.offer(restart)
-	}
-}
-
-// negotiate is perfect negotiation, as the package comment describes it.
-func (p *participant) negotiate(from string, s signal) {
-	c := p.connections[from]
-	if s.Candidate != nil {
-		if c != nil {
-			// One for an offer that we ignored does not fit.
-			_ = c.pc.AddICECandidate(*s.Candidate)
-		}
-		return
-	}
-	polite, here := p.others[from]
-	if s.Description == nil || !here {
-		return
-	}
-	isOffer := s.Description.Type == webrtc.SDPTypeOffer
-	if c == nil || !c.knows(*s.Description) {
-		// An answer to what is gone: our new offer is on its way.
-		if c = p.start(from, !isOffer); c == nil || !isOffer {
-			return
-		}
-	}
-	stable := c.pc.SignalingState() == webrtc.SignalingStateStable
-	switch {
-	case isOffer && !stable && !polite:
-		return
-	case isOffer && !stable: // we give way: pion has no rollback
-		if c = p.start(from, false); c == nil {
-			return
-		}
-	case !isOffer && c.pc.SignalingState() != webrtc.SignalingStateHaveLocalOffer:
-		return
-	}
-	if err := c.apply(*s.Description); err != nil {
-		p.drop(c)
-	}
-}
-
-// stateChanged heals a connection, and ends one that cannot be healed.
-func (p *participant) stateChanged(c *connection, state webrtc.PeerConnectionState) {
-	polite, here := p.others[c.remote]
-	switch state {
-	case webrtc.PeerConnectionStateConnected:
-		if p.source != nil && !c.viewing {
-			c.viewing = true
-			p.source.addViewer()
-		}
-	case webrtc.PeerConnectionStateClosed:
-		p.startAgain(c)
-	case webrtc.PeerConnectionStateFailed:
-		if !here {
-			p.drop(c)
-			return
-		}
-		patience := restartPatience
-		if polite {
-			patience = 0
-		}
-		c.afterwards(patience, func() {
-			if c.pc.ConnectionState() == webrtc.PeerConnectionStateFailed {
-				p.offer(c, true)
-			}
-		})
 	}
 }
 
