@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -47,6 +48,12 @@ type Config struct {
 	AllowOrigins []string
 	// Discovery lets every PeerJS page list the ids of those that are connected.
 	Discovery bool
+	// NoTURN leaves out STUN and TURN. TURNOn, if valid, is this machine's private address
+	// on which relayed sockets are real ones, for private peers; else they reach only each
+	// other. ICEServers are addresses of further ones, such as "stun:stun.example.com".
+	NoTURN     bool
+	TURNOn     netip.Addr
+	ICEServers []string
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
 	RoomSize int
 	// RoomToken, if set, is a secret that only those who have it in their link get past:

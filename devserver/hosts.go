@@ -38,6 +38,14 @@ func (g *hostGuard) allow(name string) {
 	g.later.Store(&name)
 }
 
+// laterName is the one that was found out, or empty.
+func (g *hostGuard) laterName() string {
+	if name := g.later.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
+
 func normalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // allows reports whether a request for host, as in "name:port", that came in on

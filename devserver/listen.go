@@ -110,6 +110,12 @@ func listenLoopback(port int) ([]net.Listener, error) {
 	}
 }
 
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
 func isMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, wsaeaddrnotavail)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // routes puts the server's addresses together.
-func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, setUp *setUp, devices *devices) http.Handler {
+func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socketio.Door, setUp *setUp, ice *iceServers, devices *devices) http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET /_rtcdev/signal", func(w http.ResponseWriter, r *http.Request) {
 		if isProbe(r) {
@@ -43,6 +43,7 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 		}{"ok", cfg.Version, s.Rooms, s.Peers})
 	})
 	own.HandleFunc("GET /_rtcdev/beacon", beacon)
+	own.HandleFunc("GET /_rtcdev/ice", ice.serve)
 	for path, file := range setUp.files {
 		own.HandleFunc("GET "+path, file)
 	}

@@ -53,22 +53,30 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	relaying, err := openTURN(&cfg, listeners)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
 	ev = newEvents(cfg.OnEvent)
+	hostname, _ := os.Hostname() // without one, requests for it are refused
+	guard := newHostGuard(hostname, cfg.AllowHosts)
+	ice := &iceServers{relay: relaying.relay(), port: listeners[0].Addr().(*net.TCPAddr).Port, name: guard.laterName, more: cfg.ICEServers}
 	devices := newDevices(&cfg, ev.send)
-	hub := signaling.New(cfg.signaling(func(e signaling.Event) {
+	hubConfig := cfg.signaling(func(e signaling.Event) {
 		told := signalingEvent(e)
 		ev.send(told)
 		devices.joined(told)
-	}))
-	hostname, _ := os.Hostname() // without one, requests for it are refused
+	})
+	hubConfig.ICEServers = ice.welcome
+	hub := signaling.New(hubConfig)
 	sockets := socketio.New(hub, socketio.Config{
 		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
 		RoomSize: cfg.RoomSize, MaxPayload: max(256<<10, cfg.Limits.MessageBytes),
 	})
-	guard := newHostGuard(hostname, cfg.AllowHosts)
 	crowd := newCrowd(cfg.Limits)
 	defer crowd.close()
-	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp, devices))))
+	secured := newServer(&cfg, crowd, guard.guard(devices.secured(routes(&cfg, pages, hub, sockets, setUp, ice, devices))))
 	plain := newServer(&cfg, crowd, guard.guard(devices.plain(http.HandlerFunc(setUp.plain))))
 	mux := newMux(&cfg, crowd, devices, listeners)
 
@@ -76,7 +84,7 @@ func Run(ctx context.Context, cfg Config) error {
 	ready := readyEvent(&cfg, own, listeners[0].Addr().(*net.TCPAddr).Port, taken)
 	ready.BuiltIn = builtIn
 	ev.send(ready) // the sockets listen: whoever connects from now on is answered
-	failed := make(chan error, 3)
+	failed := make(chan error, 8)
 	var serving sync.WaitGroup
 	around, alone := context.WithCancel(ctx)
 	defer alone()
@@ -84,11 +92,14 @@ func Run(ctx context.Context, cfg Config) error {
 	serving.Go(func() { follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand, names.changed) })
 	serving.Go(func() { names.run(around, own) })
 	withTLS, without := mux.HTTPS(), mux.Plain()
-	for _, serve := range []func() error{
+	serves := []func() error{
 		func() error { return secured.Serve(withTLS) },
 		func() error { return plain.Serve(without) },
-		mux.Serve,
-	} {
+	}
+	if relaying != nil {
+		serves = append(serves, relaying.serves(mux.Relay(), crowd)...)
+	}
+	for _, serve := range append(serves, mux.Serve) { // last: the listeners are taken then
 		serving.Go(func() {
 			if err := serve(); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				failed <- fmt.Errorf("serving on %s: %w", listeners[0].Addr(), err)
@@ -103,6 +114,9 @@ func Run(ctx context.Context, cfg Config) error {
 	last, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	shutDown(last, hub, sockets, []*http.Server{secured, plain}, cfg.Log)
+	if err := relaying.close(); err != nil {
+		cfg.Log.Debug("closing the relay", "error", err)
+	}
 	mux.Close()
 	alone()
 	serving.Wait()

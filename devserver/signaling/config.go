@@ -1,6 +1,10 @@
 package signaling
 
-import "time"
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
 
 // Config says how a [Hub] behaves and what it lets one client and all of them use up.
 // The zero value of every field means its default.
@@ -39,6 +43,10 @@ type Config struct {
 	// AllowOrigins are origins, such as "https://example.com", whose pages may
 	// connect beside those of the server's own. "*" lets every page in.
 	AllowOrigins []string
+	// ICEServers, if set, makes what a native peer is told as "iceServers", a JSON
+	// array of RTCIceServer (WebRTC 1.0 §4.2.4), from the request that it came by;
+	// default none.
+	ICEServers func(*http.Request) json.RawMessage
 	// Bus connects this hub to others; default one of its own.
 	Bus Bus
 	// OnQuiet, if set, is called when nothing has happened for a few seconds after
@@ -69,6 +77,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ResumeTime, 30*time.Second)
 	if c.Bus == nil {
 		c.Bus = NewBus()
+	}
+	if c.ICEServers == nil {
+		c.ICEServers = func(*http.Request) json.RawMessage { return json.RawMessage("[]") }
 	}
 	if c.OnQuiet == nil {
 		c.OnQuiet = func() {}

@@ -64,7 +64,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // nginx passes each event on at once then
-	s, err := h.begin(r.URL.Query(), r.Header.Get("Last-Event-ID"), "events", &st.carrier)
+	s, err := h.begin(r, r.Header.Get("Last-Event-ID"), "events", &st.carrier)
 	if err != nil {
 		_ = st.write(appendFrame(nil, lastFrame, errorMessage(asError(err))))
 		h.report(r.RemoteAddr, "", asError(err))

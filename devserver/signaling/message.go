@@ -68,10 +68,7 @@ func encode(v any) []byte {
 	return b
 }
 
-// noICE is "iceServers": none yet, for this server has no STUN and TURN.
-const noICE = "[]"
-
-func welcomeMessage(id, room string, peers []string, token string) []byte {
+func welcomeMessage(id, room string, peers []string, token string, ice json.RawMessage) []byte {
 	if peers == nil {
 		peers = []string{}
 	}
@@ -82,10 +79,10 @@ func welcomeMessage(id, room string, peers []string, token string) []byte {
 		Peers      []string        `json:"peers"`
 		ICEServers json.RawMessage `json:"iceServers"`
 		Resume     string          `json:"resume"`
-	}{"welcome", id, room, peers, json.RawMessage(noICE), token})
+	}{"welcome", id, room, peers, ice, token})
 }
 
-func resumedMessage(id, room string, seen uint64, token string) []byte {
+func resumedMessage(id, room string, seen uint64, token string, ice json.RawMessage) []byte {
 	return encode(struct {
 		Type       string          `json:"type"`
 		ID         string          `json:"id"`
@@ -93,7 +90,7 @@ func resumedMessage(id, room string, seen uint64, token string) []byte {
 		Seen       uint64          `json:"seen"`
 		ICEServers json.RawMessage `json:"iceServers"`
 		Resume     string          `json:"resume"`
-	}{"resumed", id, room, seen, json.RawMessage(noICE), token})
+	}{"resumed", id, room, seen, ice, token})
 }
 
 func peerMessage(kind, id string) []byte {

@@ -342,7 +342,7 @@ func TestNextTokenIsGoodAtOnce(t *testing.T) {
 	c.snap()
 	s.awaitAway(1)
 	b := &hastyBearer{hub: s.hub}
-	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}})
+	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

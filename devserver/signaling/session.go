@@ -2,8 +2,9 @@ package signaling
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
-	"net/url"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type session struct {
 	visit   atomic.Pointer[Visit]   // of the last line: what the peer may use up is counted there
 
 	posting atomic.Int32 // how many of its POSTs are being read
+
+	ice json.RawMessage // for its welcome
 
 	mu       sync.Mutex
 	member   *Member
@@ -68,8 +71,8 @@ var errLeft = errors.New("the peer has left")
 func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
-func (h *Hub) open(door, room string, c *carrier) (*session, error) {
-	s := &session{hub: h, room: room, unproven: true}
+func (h *Hub) open(door, room string, c *carrier, ice json.RawMessage) (*session, error) {
+	s := &session{hub: h, room: room, unproven: true, ice: ice}
 	h.initQueue(&s.queue, h.cfg.KeepBytes)
 	s.accept("", newToken())
 	s.carrier.Store(c)
@@ -81,26 +84,27 @@ func (h *Hub) open(door, room string, c *carrier) (*session, error) {
 		s.accept("")
 		return nil, err
 	}
-	s.member = m
+	s.member, s.ice = m, nil
 	h.yield(c.visit)
 	return s, nil
 }
 
 // begin makes a peer on the line c, or brings one back, as the request's query and its
 // Last-Event-ID say.
-func (h *Hub) begin(query url.Values, last, door string, c *carrier) (*session, error) {
+func (h *Hub) begin(r *http.Request, last, door string, c *carrier) (*session, error) {
+	query := r.URL.Query()
 	token, seen, err := readResume(query.Get("resume"), query.Get("seen"), last)
 	if err != nil {
 		return nil, h.notResumed(err.Error())
 	}
 	if token != "" {
-		return h.resume(token, seen, c)
+		return h.resume(token, seen, c, h.cfg.ICEServers(r))
 	}
 	room, err := RoomName(query.Get("room"))
 	if err != nil {
 		return nil, err
 	}
-	return h.open(door, room, c)
+	return h.open(door, room, c, h.cfg.ICEServers(r))
 }
 
 // readResume reads TOKEN.N of a Last-Event-ID, or ?resume=TOKEN&seen=N. Without either the
@@ -123,7 +127,7 @@ func readResume(token, seen, last string) (string, uint64, error) {
 
 // resume puts the peer with the token on the line c, which has seen so many messages
 // of ours. The error is [*Error] with CannotResume.
-func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
+func (h *Hub) resume(token string, seen uint64, c *carrier, ice json.RawMessage) (*session, error) {
 	s := h.sessionOf(token)
 	if s == nil {
 		return nil, h.notResumed("it is not known, or its time is over")
@@ -137,7 +141,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 	if s.unproven { // one of the two lines is late, and perhaps not the old one: the page tries again
 		replaced = nil
 	}
-	old, ok := s.move(token, seen, c)
+	old, ok := s.move(token, seen, c, ice)
 	s.mu.Unlock()
 	if !ok {
 		refused := h.notResumed("what was sent after the message it has seen last is no longer there")
@@ -153,7 +157,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier) (*session, error) {
 
 // move needs s.mu. It returns the line that the peer was on until now, and whether it
 // could be moved.
-func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
+func (s *session) move(token string, seen uint64, c *carrier, ice json.RawMessage) (*carrier, bool) {
 	h := s.hub
 	next := newToken()
 	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
@@ -163,7 +167,7 @@ func (s *session) move(token string, seen uint64, c *carrier) (*carrier, bool) {
 	// Before the peer is told: it may use its token at once.
 	s.accept(token, append(slices.Clone(issued), next)...)
 	c.begin(&s.queue, next, seen)
-	resumed := resumedMessage(s.member.id, s.room, s.received, next)
+	resumed := resumedMessage(s.member.id, s.room, s.received, next, ice)
 	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
 		return nil, false
 	}
@@ -297,7 +301,7 @@ func (s *session) Notify(n Notice) bool {
 	case Welcome:
 		c := s.carrier.Load()
 		c.begin(&s.queue, s.token, 0)
-		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token)
+		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token, s.ice)
 		s.queue.attach(c.sink, appendFrame(nil, textFrame, welcome), 0)
 		return true
 	case PeerJoined:

@@ -16,7 +16,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.carrier = carrier{sink: l, bearer: p, visit: &l.Visit}
 	l.client = p
-	s, err := h.begin(r.URL.Query(), "", "native", &p.carrier)
+	s, err := h.begin(r, "", "native", &p.carrier)
 	if err != nil {
 		l.useOwn()
 		l.serve()

@@ -1,0 +1,103 @@
+package devserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"rtcdev/devserver/portmux"
+	"rtcdev/devserver/relay"
+)
+
+// turn is the relay on the server's port: over UDP on sockets of its own, over TCP and TLS on
+// connections of the mux.
+type turn struct {
+	server  *relay.Server
+	packets []net.PacketConn
+}
+
+// openTURN opens the sockets beside the listeners. Without UDP, which another program may
+// have, calls are relayed over TCP.
+func openTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
+	if cfg.NoTURN {
+		return nil, nil
+	}
+	server, err := relay.New(relay.Config{
+		LAN: cfg.TURNOn,
+		OnRefused: func(r relay.Refusal) {
+			cfg.Log.Debug("the relay refused", "what", r.String())
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the relay: %w", err)
+	}
+	t := &turn{server: server}
+	for _, l := range listeners {
+		conn, err := net.ListenPacket("udp", l.Addr().String())
+		if err != nil {
+			cfg.Log.Warn("calls are relayed over TCP only", "error", err)
+			continue
+		}
+		t.packets = append(t.packets, conn)
+	}
+	return t, nil
+}
+
+// serves are the calls that serve until close.
+func (t *turn) serves(streams net.Listener, crowd *crowd) (all []func() error) {
+	if t == nil {
+		return nil
+	}
+	for _, conn := range t.packets {
+		all = append(all, func() error { return t.server.ServePacket(conn) })
+	}
+	return append(all, func() error { return t.server.Serve(&relayed{streams, crowd}) })
+}
+
+func (t *turn) relay() *relay.Server {
+	if t == nil {
+		return nil
+	}
+	return t.server
+}
+
+func (t *turn) close() error {
+	if t == nil {
+		return nil
+	}
+	err := t.server.Close()
+	for _, conn := range t.packets { // those that were never served
+		if closeErr := conn.Close(); !errors.Is(closeErr, net.ErrClosed) {
+			err = errors.Join(err, closeErr)
+		}
+	}
+	return err
+}
+
+// relayed has the crowd count the relay's connections until they end.
+type relayed struct {
+	net.Listener
+	crowd *crowd
+}
+
+func (l *relayed) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.crowd.count(portmux.Accepted(conn), func(v *visitor) {
+		v.asked = true
+		v.busy++
+	})
+	return &relayedConn{conn, l.crowd}, nil
+}
+
+type relayedConn struct {
+	net.Conn
+	crowd *crowd
+}
+
+func (c *relayedConn) Close() error {
+	c.crowd.gone(portmux.Accepted(c.Conn))
+	return c.Conn.Close()
+}
