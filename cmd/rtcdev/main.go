@@ -146,6 +146,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newInitCmd(a, a.initProject),
 		newCertsCmd(a),
 		newServeCmd(a, a.serve),
+		newPeerCmd(a.peer),
 		newVersionCmd(a),
 	)
 	return root

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+)
+
+// A person alone: the peer is the other side of the call, in Chromium and in Firefox.
+func TestPeerInACall(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	for _, v := range []*visitor{a.withChromium(), a.withFirefox()} {
+		t.Run(v.name, func(t *testing.T) {
+			v.t = t
+			v.open(s.ready.Room)
+			v.get("allow()")
+			cmd := a.command("rtcdev", "peer", s.ready.Room, "--duration", "20s")
+			var said bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			v.wantMoving()
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("the peer ended with %v\n%s", err, &said)
+			}
+			v.wantNoErrors()
+			v.open("about:blank")
+			t.Logf("%s", &said)
+		})
+	}
+}
