@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -48,12 +47,13 @@ type Config struct {
 	AllowOrigins []string
 	// Discovery lets every PeerJS page list the ids of those that are connected.
 	Discovery bool
-	// NoTURN leaves out STUN and TURN. TURNOn, if valid, is this machine's private address
-	// on which relayed sockets are real ones, for private peers; else they reach only each
-	// other. ICEServers are addresses of further ones, such as "stun:stun.example.com".
-	NoTURN     bool
-	TURNOn     netip.Addr
-	ICEServers []string
+	// NoTURN leaves out STUN and TURN. With TURNLAN relayed sockets are real ones, on this
+	// machine's first private address, for private peers; else they reach only each other.
+	// ICEServers are addresses of further servers, such as "stun:stun.example.com".
+	NoTURN, TURNLAN bool
+	ICEServers      []string
+	// WithPeer puts a test peer into the default room, so that a person alone sees one.
+	WithPeer bool
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
 	RoomSize int
 	// RoomToken, if set, is a secret that only those who have it in their link get past:

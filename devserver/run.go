@@ -106,6 +106,9 @@ func Run(ctx context.Context, cfg Config) error {
 			}
 		})
 	}
+	if cfg.WithPeer {
+		serving.Go(func() { keepPeer(around, &cfg, ready.Room) })
+	}
 	select {
 	case <-ctx.Done():
 		ev.send(Stopping{Event: "stopping"})

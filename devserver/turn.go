@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
+	"rtcdev/devserver/lan"
 	"rtcdev/devserver/portmux"
 	"rtcdev/devserver/relay"
 )
@@ -22,8 +24,12 @@ func openTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
 	if cfg.NoTURN {
 		return nil, nil
 	}
+	lanAddress, err := turnAddress(cfg, listensOn(listeners[0]))
+	if err != nil {
+		return nil, err
+	}
 	server, err := relay.New(relay.Config{
-		LAN: cfg.TURNOn,
+		LAN: lanAddress,
 		OnRefused: func(r relay.Refusal) {
 			cfg.Log.Debug("the relay refused", "what", r.String())
 		},
@@ -41,6 +47,23 @@ func openTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
 		t.packets = append(t.packets, conn)
 	}
 	return t, nil
+}
+
+// turnAddress is where relayed sockets are real ones; not valid in the closed world.
+func turnAddress(cfg *Config, own netip.Addr) (netip.Addr, error) {
+	if !cfg.TURNLAN {
+		return netip.Addr{}, nil
+	}
+	known, err := lan.Addresses()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("looking for an address for the relay: %w", err)
+	}
+	for _, a := range known {
+		if !a.Public && a.IP.Is4() && (a.IP == own || own.IsUnspecified()) {
+			return a.IP, nil
+		}
+	}
+	return netip.Addr{}, setting("the relay has no private address to be open on: serve on all of them, with --host, or leave out --turn=lan")
 }
 
 // serves are the calls that serve until close.

@@ -31,3 +31,16 @@ func TestPeerInACall(t *testing.T) {
 		})
 	}
 }
+
+// With a peer of the server's own, one browser is enough for a call.
+func TestServeWithPeer(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--with-peer", "--room-token="+theSecret)
+	p := a.open(s.ready.Room)
+	p.wantVideo()
+	p.wantQuietConsole()
+	if took := s.interrupt(); took > stopLimit {
+		t.Errorf("the server took %v to stop during a call", took)
+	}
+}

@@ -41,6 +41,11 @@ type serveOptions struct {
 	allowOrigins []string
 	discovery    bool
 	limits       []string // NAME=VALUE
+
+	noTURN     bool
+	turn       string   // "closed" or "lan"
+	iceServers []string // further ones
+	withPeer   bool
 }
 
 const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
@@ -75,6 +80,10 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 				return usage("rtcdev serve --cert-file cert.pem --key-file key.pem", "--cert-file and --key-file belong together")
 			case o.trust != "ask" && o.trust != "yes" && o.trust != "no":
 				return usage("rtcdev serve --help", "--trust is ask, yes or no, not %q", o.trust)
+			case o.turn != "closed" && o.turn != "lan":
+				return usage("rtcdev serve --help", "--turn is closed or lan, not %q", o.turn)
+			case o.withPeer && o.signalOnly:
+				return usage("leave one of them out", "--signal-only serves no pages, so there is nobody for --with-peer to meet")
 			case o.roomSize < 2:
 				return usage("rtcdev serve --help", "a room for %d makes no call: --room-size starts at 2", o.roomSize)
 			case o.host == devserver.AllInterfaces && net.ParseIP(o.dir) != nil:
@@ -105,6 +114,10 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.signalOnly, "signal-only", false, "serve no pages, for those who have a web server of their own")
 	f.StringSliceVar(&o.allowOrigins, "allow-origin", nil, "let pages of this `origin`, such as https://example.com, use the signaling; * for all")
 	f.BoolVar(&o.discovery, "discovery", false, "let PeerJS pages list who is there (listAllPeers)")
+	f.BoolVar(&o.noTURN, "no-turn", false, "leave out the server's own STUN and TURN")
+	f.StringVar(&o.turn, "turn", "closed", "what the relay reaches: its own allocations only (`closed`), or private addresses too (lan)")
+	f.StringSliceVar(&o.iceServers, "ice-server", nil, "tell pages of this STUN or TURN `URL`, too")
+	f.BoolVar(&o.withPeer, "with-peer", false, "put a test peer into the room, for a call by yourself")
 	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
 	return cmd
@@ -138,6 +151,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		AllowOrigins: o.allowOrigins,
 		Discovery:    o.discovery,
 		RoomToken:    o.roomToken,
+
+		NoTURN:     o.noTURN,
+		TURNLAN:    o.turn == "lan",
+		ICEServers: o.iceServers,
+		WithPeer:   o.withPeer,
 	}
 	if o.roomToken == madeToken {
 		cfg.RoomToken = newToken()

@@ -6,7 +6,7 @@ var rows = map[string][]string{
 	"certs":                        {},
 	"certs/trust":                  {},
 	"cmd/rtcdev":                   {anyLibrary},
-	"devserver":                    {"devserver/lan", "devserver/relay", "devserver/portmux", "devserver/web", "devserver/signaling", "devserver/signaling/socketio", "devserver/signaling/peerjs"},
+	"devserver":                    {"devserver/lan", "devserver/relay", "devserver/peer", "devserver/portmux", "devserver/web", "devserver/signaling", "devserver/signaling/socketio", "devserver/signaling/peerjs"},
 	"devserver/lan":                {},
 	"devserver/peer":               {"devserver/peer/vp8", "devserver/signaling"},
 	"devserver/peer/vp8":           {},
