@@ -39,7 +39,8 @@ type visitor struct {
 	since time.Time // it came, or its last request ended
 	asked bool      // a request has come
 	busy  int       // requests under way
-	stays bool      // it counts although it has left the server
+	probe bool      // the last request was for a probe: signaling does not count it
+	left  bool      // the server has handed that over, and its handler still has it
 }
 
 // crowdLook is how often the crowd looks for those who are late.
@@ -161,12 +162,12 @@ func (c *crowd) requests(next http.Handler) http.Handler {
 		c.count(conn, func(v *visitor) {
 			v.asked = true
 			v.busy++
-			v.stays = isProbe(r) // the handler has it until its end, and signaling does not count it
+			v.probe = isProbe(r)
 		})
 		defer c.count(conn, func(v *visitor) {
 			v.busy--
 			v.since = time.Now()
-			if v.stays {
+			if v.left { // nobody else will tell of its end
 				c.forget(conn)
 			}
 		})
@@ -197,7 +198,7 @@ func (c *crowd) change(conn net.Conn, state http.ConnState) {
 		c.gone(conn)
 	case http.StateHijacked:
 		c.count(conn, func(v *visitor) {
-			if !v.stays {
+			if v.left = v.probe; !v.left {
 				c.forget(conn)
 			}
 		})

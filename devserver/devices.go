@@ -45,6 +45,7 @@ type devices struct {
 	mu    sync.Mutex
 	known map[netip.Addr]*device
 	timer *time.Timer // runs while something is to be told
+	idle  bool        // the timer waits for longer than devicePause
 	told  bucket
 	over  bool
 }
@@ -218,8 +219,15 @@ func (d *devices) change(addr string, change func(*device)) {
 	v.seen = time.Now()
 	before := v.now
 	change(v)
-	if v.now != before && d.timer == nil {
-		d.timer = time.AfterFunc(devicePause, d.flush)
+	if v.now == before {
+		return
+	}
+	if d.idle && d.timer != nil { // for what may be told again some time: this is news
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if d.timer == nil {
+		d.timer, d.idle = time.AfterFunc(devicePause, d.flush), false
 	}
 }
 
@@ -263,7 +271,7 @@ func (d *devices) flush() {
 		d.tell(v.event(ip, d.cfg))
 	}
 	if again > 0 {
-		d.timer = time.AfterFunc(again, d.flush)
+		d.timer, d.idle = time.AfterFunc(again, d.flush), again > devicePause
 	}
 }
 

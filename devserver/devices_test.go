@@ -207,6 +207,24 @@ func TestDevicesAreBounded(t *testing.T) {
 	})
 }
 
+// What may not be told again yet, of one device, holds up no news of another.
+func TestDeviceNewsAreNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := track(t)
+		for _, room := range []string{"a", "b"} {
+			d.joins(phone, "native", room)
+			d.want(Device{Addr: phone, Door: "native", Room: room})
+		}
+		d.joins(phone, "native", "a") // once more
+		d.want()
+		d.joins("192.0.2.24", "native", "c")
+		d.want(Device{Addr: "192.0.2.24", Door: "native", Room: "c"})
+		<-time.After(deviceRepeat)
+		d.want(Device{Addr: phone, Door: "native", Room: "a"}) // it is there still
+		d.close()
+	})
+}
+
 // What is not told yet when the server ends is told then, and nothing after.
 func TestDevicesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

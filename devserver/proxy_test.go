@@ -79,19 +79,20 @@ func TestProxyKeepsTheSecret(t *testing.T) {
 	closeIdle(t)
 	got := make(chan string, 1)
 	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		got <- r.URL.RawQuery + " " + r.Header.Get("Cookie")
+		got <- r.URL.RawQuery + " " + r.Header.Get("Cookie") + " " + r.Header.Get("Referer")
 	}))
 	t.Cleanup(app.Close)
 	r := run(t, func(c *Config) { c.Proxy, c.Dir, c.RoomToken, c.Host = app.URL, "", "an-open-secret", "127.0.0.1" })
 	for _, test := range []struct{ query, cookie, want string }{
-		{"a=b%20c&room-token=an-open-secret&room=x", "mine=1; room-token=an-open-secret; b=2", "a=b+c&room=x mine=1; b=2"},
-		{"b=2", "mine=1; room-token=an-open-secret", "b=2 mine=1"},
+		{"a=b%20c&room-token=an-open-secret&room=x", "mine=1; room-token=an-open-secret; b=2", "a=b+c&room=x mine=1; b=2 https://localhost/page?room=x"},
+		{"b=2", "mine=1; room-token=an-open-secret", "b=2 mine=1 https://localhost/page?room=x"},
 	} {
 		request, err := http.NewRequest("GET", r.ready.URL+"page?"+test.query, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request.Header.Set("Cookie", test.cookie)
+		request.Header.Set("Referer", "https://localhost/page?room=x&room-token=an-open-secret")
 		response, err := r.client.Do(request)
 		if err != nil {
 			t.Fatal(err)

@@ -79,6 +79,12 @@ func withoutToken(r *http.Request) {
 		query.Del(tokenName)
 		r.URL.RawQuery = query.Encode()
 	}
+	if from, err := url.Parse(r.Header.Get("Referer")); err == nil && from.Query().Has(tokenName) {
+		query := from.Query()
+		query.Del(tokenName)
+		from.RawQuery = query.Encode()
+		r.Header.Set("Referer", from.String())
+	}
 	cookies := r.Cookies()
 	if !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == tokenName }) {
 		return

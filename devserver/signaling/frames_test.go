@@ -3,12 +3,14 @@ package signaling
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,6 +22,8 @@ type rawClient struct {
 	conn net.Conn
 	in   *bufio.Reader
 	id   string
+
+	dialed time.Time
 }
 
 // raw joins a room.
@@ -43,7 +47,7 @@ func (s *server) handshake(path, header string) (*rawClient, *http.Response) {
 	}
 	s.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
-	c := &rawClient{t: s.t, conn: conn, in: bufio.NewReader(conn)}
+	c := &rawClient{t: s.t, conn: conn, in: bufio.NewReader(conn), dialed: time.Now()}
 	c.bytes([]byte("GET " + path + " HTTP/1.1\r\nHost: " + s.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + header + "\r\n"))
 	resp, err := http.ReadResponse(c.in, nil)
@@ -158,11 +162,13 @@ func (c *rawClient) wantEnd(code string, closeCode uint16) {
 	c.wantEOF()
 }
 
-// wantEOF expects the end of the stream: for TCP, a FIN.
+// wantEOF expects the end of the stream: for TCP, a FIN. Where the machine is so busy
+// that this client has not answered within lingering, the server may have reset it.
 func (c *rawClient) wantEOF() {
 	c.t.Helper()
 	first, payload, err := c.next()
-	if err != io.EOF {
+	late := time.Since(c.dialed) > lingering
+	if err != io.EOF && !(late && errors.Is(err, syscall.ECONNRESET)) {
 		c.t.Fatalf("after the close frame: %#x %q, %v; want the end", first, payload, err)
 	}
 }
@@ -306,21 +312,32 @@ func TestCloseIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, room := s.in(t), aRoom()
-			witness, c := s.join(room), s.raw(room)
-			witness.want(serverMessage{Type: "peer-joined", Peer: c.id})
-			c.bytes(frames(frame(fin|opText, hello), frame(fin|opClose, payload)))
-			began := time.Now()
-			if first, body, err := c.next(); err != nil || first != fin|opClose || body != "\x03\xe8" {
-				t.Fatalf("got frame %#x %q, %v; want close 1000", first, body, err)
+			s := s.in(t)
+			answer := func() time.Duration {
+				room := aRoom()
+				witness, c := s.join(room), s.raw(room)
+				witness.want(serverMessage{Type: "peer-joined", Peer: c.id})
+				c.bytes(frames(frame(fin|opText, hello), frame(fin|opClose, payload)))
+				began := time.Now()
+				if first, body, err := c.next(); err != nil || first != fin|opClose || body != "\x03\xe8" {
+					t.Fatalf("got frame %#x %q, %v; want close 1000", first, body, err)
+				}
+				c.wantEOF()
+				took := time.Since(began)
+				witness.want(serverMessage{Type: "signal", From: c.id, Data: []byte(`"hello"`)})
+				witness.want(serverMessage{Type: "peer-left", Peer: c.id})
+				witness.wantUndisturbed()
+				return took
 			}
-			c.wantEOF()
-			if took := time.Since(began); took > lingering*3/4 {
-				t.Errorf("that took %v", took)
+			least := answer()
+			for range 4 { // a busy machine is slow now and then, a server that waits is so always
+				if least > lingering*3/4 {
+					least = min(least, answer())
+				}
 			}
-			witness.want(serverMessage{Type: "signal", From: c.id, Data: []byte(`"hello"`)})
-			witness.want(serverMessage{Type: "peer-left", Peer: c.id})
-			witness.wantUndisturbed()
+			if least > lingering*3/4 {
+				t.Errorf("that took %v or longer, each time", least)
+			}
 		})
 	}
 }

@@ -113,13 +113,15 @@ export class Line {
 
   // Does the WebSocket not come through, or is the server away, or full? It is the
   // WebSocket, if somebody is let in by the other door, if only to hear that there is no
-  // such token; where it has worked before, we ask twice.
+  // such token; where it has worked before, we ask twice, and once more after the server
+  // was full, which it may have been until a moment ago.
   async #considerOtherWay() {
     if (this.#way === "events") {
       if (window.WebSocket && !this.#wayWorks) this.#way = "socket";
       return;
     }
     const answer = await fetch("/_rtcdev/signal/events?resume=none&seen=0").catch(() => null);
+    if (answer?.status === 503) this.#refusals = -1;
     if (!answer?.ok || ++this.#refusals < (this.#wayWorks ? 2 : 1)) return;
     this.#way = "events";
     this.#wayWorks = false;
