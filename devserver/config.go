@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"rtcdev/devserver/relay"
 	"rtcdev/devserver/signaling"
 )
 
@@ -49,9 +50,18 @@ type Config struct {
 	Discovery bool
 	// NoTURN leaves out STUN and TURN. With TURNLAN relayed sockets are real ones, on this
 	// machine's first private address, for private peers; else they reach only each other.
-	// ICEServers are addresses of further servers, such as "stun:stun.example.com".
+	// ICEServers are addresses of further servers, such as "stun:stun.example.com" or
+	// "turns:user:password@turn.example.com:5349?transport=tcp".
 	NoTURN, TURNLAN bool
 	ICEServers      []string
+	// Impair, if set, is the bad network that all calls meet, as relay.ParseImpairment
+	// understands it; "off" only prepares the pages for a [Control]. It needs TURN.
+	Impair string
+	// NoInject leaves the pages alone: without it they get a script that has every
+	// RTCPeerConnection use the server's STUN and TURN, too.
+	NoInject bool
+	// Control, if set, changes the server while it runs.
+	Control *Control
 	// WithPeer puts a test peer into the default room, so that a person alone sees one.
 	WithPeer bool
 	// RoomSize is how many peers a room may have; 0 is signaling's default.
@@ -141,6 +151,22 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
+// checkNetwork tells whether Impair can be done.
+func (c *Config) checkNetwork() error {
+	if c.Impair != "" && c.NoTURN {
+		return setting("%s", errNoRelay)
+	}
+	if _, err := relay.ParseImpairment(c.Impair); err != nil {
+		return setting("%s", err)
+	}
+	for _, text := range c.ICEServers {
+		if _, err := parseICEServer(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SettingError says that a value of [Config] makes no sense, and what would.
 type SettingError struct{ Text string }
 
@@ -170,6 +196,9 @@ func (c *Config) Validate() error {
 		if err := checkOrigin(origin); err != nil {
 			return err
 		}
+	}
+	if err := c.checkNetwork(); err != nil {
+		return err
 	}
 	if idle := c.Limits.Idle; idle != 0 && idle < minIdle {
 		return setting("clients show every 20 seconds that they are there: idle can not be less than %v", minIdle)

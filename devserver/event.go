@@ -29,6 +29,8 @@ type Ready struct {
 	// Proxy is Config.Proxy, SignalOnly Config.SignalOnly.
 	Proxy      string `json:"proxy,omitempty"`
 	SignalOnly bool   `json:"signalOnly,omitempty"`
+	// Impair is the bad network that all calls have, as of Config.Impair.
+	Impair string `json:"impair,omitempty"`
 	// Taken is set when the port asked for was not free.
 	Taken *PortTakenError `json:"taken,omitempty"`
 }
@@ -152,6 +154,7 @@ func (Unreached) event()     {}
 func (Device) event()        {}
 func (NetworkChange) event() {}
 func (Named) event()         {}
+func (Impaired) event()      {}
 func (Stopping) event()      {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.

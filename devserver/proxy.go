@@ -21,17 +21,19 @@ func proxyURL(text string) (*url.URL, error) {
 // newProxy passes requests on to the app server at target, WebSockets included,
 // so that its pages get HTTPS and signaling from here. The app sees its own
 // address in Host and, from its own pages, in Origin: app servers refuse others.
-func newProxy(target *url.URL, errors *log.Logger) http.Handler {
+func newProxy(target *url.URL, injector *injector, errors *log.Logger) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		ErrorLog: errors,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
 			withoutToken(r.Out) // it is rtcdev's, and not for the app's logs
+			injector.ask(r.In, r.Out)
 			if r.In.Header.Get("Origin") == "https://"+r.In.Host {
 				r.Out.Header.Set("Origin", target.Scheme+"://"+target.Host)
 			}
 		},
+		ModifyResponse: injector.modify,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, fmt.Sprintf("The app at %s does not answer (%v).\nStart it, then reload this page.", target, err), http.StatusBadGateway)
 		},

@@ -73,7 +73,8 @@ func (g tokenGuard) is(token string) bool {
 	return subtle.ConstantTimeCompare([]byte(token), []byte(g.token)) == 1
 }
 
-// withoutToken takes the secret out of a request that is passed on.
+// withoutToken takes the secret, and the browser's session, out of a request that is
+// passed on.
 func withoutToken(r *http.Request) {
 	if query := r.URL.Query(); query.Has(tokenName) {
 		query.Del(tokenName)
@@ -85,13 +86,14 @@ func withoutToken(r *http.Request) {
 		from.RawQuery = query.Encode()
 		r.Header.Set("Referer", from.String())
 	}
+	isOwn := func(c *http.Cookie) bool { return c.Name == tokenName || c.Name == sessionName }
 	cookies := r.Cookies()
-	if !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == tokenName }) {
+	if !slices.ContainsFunc(cookies, isOwn) {
 		return
 	}
 	r.Header.Del("Cookie")
 	for _, c := range cookies {
-		if c.Name != tokenName {
+		if !isOwn(c) {
 			r.AddCookie(c)
 		}
 	}

@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"rtcdev/devserver/signaling"
@@ -27,7 +28,7 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 	own.HandleFunc("GET /_rtcdev/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		if err := hub.WriteMetrics(w); err != nil {
+		if err := errors.Join(hub.WriteMetrics(w), ice.writeMetrics(w)); err != nil {
 			cfg.Log.Debug("writing the metrics", "error", err)
 		}
 	})
@@ -44,6 +45,9 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 	})
 	own.HandleFunc("GET /_rtcdev/beacon", beacon)
 	own.HandleFunc("GET /_rtcdev/ice", ice.serve)
+	own.HandleFunc("GET "+injectPath, ice.script)
+	own.HandleFunc("GET /_rtcdev/impair", ice.bad.serve)
+	own.HandleFunc("POST /_rtcdev/impair", ice.bad.serve)
 	for path, file := range setUp.files {
 		own.HandleFunc("GET "+path, file)
 	}

@@ -59,14 +59,21 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	ev = newEvents(cfg.OnEvent)
+	bad, err := newBadNetwork(&cfg, relaying.relay(), ev.send)
+	if err != nil { // it was validated
+		closeAll(listeners)
+		return errors.Join(err, relaying.close())
+	}
+	cfg.Control.set(bad)
 	hostname, _ := os.Hostname() // without one, requests for it are refused
 	guard := newHostGuard(hostname, cfg.AllowHosts)
-	ice := &iceServers{relay: relaying.relay(), port: listeners[0].Addr().(*net.TCPAddr).Port, name: guard.laterName, more: cfg.ICEServers}
+	ice := newICEServers(&cfg, relaying.relay(), listeners[0].Addr().(*net.TCPAddr).Port, guard.laterName, bad)
 	devices := newDevices(&cfg, ev.send)
 	hubConfig := cfg.signaling(func(e signaling.Event) {
 		told := signalingEvent(e)
 		ev.send(told)
 		devices.joined(told)
+		bad.heard(told)
 	})
 	hubConfig.ICEServers = ice.welcome
 	hub := signaling.New(hubConfig)
@@ -140,12 +147,13 @@ func openPages(cfg *Config, tell func(Event)) (pages http.Handler, builtIn bool,
 		if err != nil {
 			return nil, false, nil, err
 		}
-		return newProxy(target, slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)), false, func() {}, nil
+		return newProxy(target, newInjector(cfg), slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)), false, func() {}, nil
 	}
 	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
 	if err != nil {
 		return nil, false, nil, err
 	}
+	files.injector = newInjector(cfg)
 	files.adapters = newAdapters(func(u Unreached) { tell(u) })
 	return secure(files), files.usesBuiltIn(), files.close, nil
 }
@@ -221,6 +229,7 @@ func readyEvent(cfg *Config, own netip.Addr, port int, taken *PortTakenError) Re
 
 		SignalOnly: cfg.SignalOnly,
 		Taken:      taken,
+		Impair:     cfg.Impair,
 	}
 	known, err := lan.Addresses()
 	if err != nil {

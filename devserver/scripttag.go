@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 )
 
@@ -12,31 +13,77 @@ type scriptTag struct {
 	integrity  bool   // it has an integrity attribute (W3C SRI §3.3)
 }
 
-// scriptTags finds the script elements with a src attribute, in the way that a
-// browser's tokenizer does (WHATWG HTML §13.2.5) as far as that matters here:
-// not in comments, nor in the text of elements whose text is no markup.
+// scriptTags finds the script elements with a src attribute.
 func scriptTags(page []byte) (tags []scriptTag) {
-	for at := 0; ; {
-		open := bytes.IndexByte(page[at:], '<')
-		if open < 0 {
-			return tags
+	for tag := range startTags(page) {
+		if tag.name != "script" {
+			continue
 		}
-		at += open + 1
-		switch rest := page[at:]; {
-		case bytes.HasPrefix(rest, []byte("!--")): // "<!-->" is a whole comment
-			end := bytes.Index(rest[1:], []byte("-->"))
-			if end < 0 {
-				return tags
+		_, integrity := tag.attribute("integrity")
+		src, ok := tag.attribute("src")
+		if !ok {
+			continue
+		}
+		text := page[src.from:src.to]
+		from := src.from + len(text) - len(bytes.TrimLeft(text, htmlSpace))
+		if text = bytes.Trim(text, htmlSpace); len(text) > 0 {
+			tags = append(tags, scriptTag{string(text), from, from + len(text), integrity})
+		}
+	}
+	return tags
+}
+
+// startTag is the start tag of an element.
+type startTag struct {
+	name       string // in small letters
+	open       int    // where its "<" is in the page
+	attributes []attribute
+	whole      bool // its end is in the page, too
+}
+
+// attribute is one of a start tag.
+type attribute struct {
+	name     string // in small letters
+	from, to int    // where its value is in the page
+}
+
+// attribute returns the first one of that name: it counts.
+func (t startTag) attribute(name string) (attribute, bool) {
+	for _, a := range t.attributes {
+		if a.name == name {
+			return a, true
+		}
+	}
+	return attribute{}, false
+}
+
+// startTags finds the start tags of a page, in the way that a browser's tokenizer does
+// (WHATWG HTML §13.2.5) as far as that matters here: not in comments, nor in the text of
+// elements whose text is no markup.
+func startTags(page []byte) iter.Seq[startTag] {
+	return func(yield func(startTag) bool) {
+		for at := 0; ; {
+			open := bytes.IndexByte(page[at:], '<')
+			if open < 0 {
+				return
 			}
-			at += 1 + end + len("-->")
-		case len(rest) > 0 && isLetter(rest[0]):
-			name, tag, next := readTag(page, at)
-			if name == "script" && tag.src != "" {
-				tags = append(tags, tag)
-			}
-			at = next
-			if isRawText(name) {
-				at = afterText(page, at, name)
+			at += open + 1
+			switch rest := page[at:]; {
+			case bytes.HasPrefix(rest, []byte("!--")): // "<!-->" is a whole comment
+				end := bytes.Index(rest[1:], []byte("-->"))
+				if end < 0 {
+					return
+				}
+				at += 1 + end + len("-->")
+			case len(rest) > 0 && isLetter(rest[0]):
+				tag, next := readTag(page, at)
+				if !yield(tag) {
+					return
+				}
+				at = next
+				if isRawText(tag.name) {
+					at = afterText(page, at, tag.name)
+				}
 			}
 		}
 	}
@@ -69,41 +116,30 @@ func afterText(page []byte, at int, name string) int {
 }
 
 // readTag reads the start tag whose name begins at at, and returns where it ends.
-func readTag(page []byte, at int) (name string, tag scriptTag, next int) {
+func readTag(page []byte, at int) (tag startTag, next int) {
+	tag.open = at - 1
 	start := at
 	for at < len(page) && !endsName(page[at]) {
 		at++
 	}
-	name = strings.ToLower(string(page[start:at]))
-	hasSource := false
+	tag.name = strings.ToLower(string(page[start:at]))
 	for {
-		var attribute string
-		var from, to int
-		attribute, from, to, at = readAttribute(page, at)
-		switch attribute {
-		case "":
-			return name, tag, at
-		case "integrity":
-			tag.integrity = true
-		case "src":
-			if hasSource {
-				continue // only the first one counts
-			}
-			hasSource = true
-			value := page[from:to]
-			from += len(value) - len(bytes.TrimLeft(value, htmlSpace))
-			value = bytes.Trim(value, htmlSpace)
-			tag.src, tag.start, tag.end = string(value), from, from+len(value)
+		for at < len(page) && (isSpace(page[at]) || page[at] == '/') {
+			at++
 		}
+		tag.whole = at < len(page)
+		var a attribute
+		a.name, a.from, a.to, at = readAttribute(page, at)
+		if a.name == "" {
+			return tag, at
+		}
+		tag.attributes = append(tag.attributes, a)
 	}
 }
 
-// readAttribute reads the next attribute, whose value is at from to to, and
+// readAttribute reads the attribute that begins at at, whose value is at from to to, and
 // returns where it ends. The name is empty at the end of the tag.
 func readAttribute(page []byte, at int) (name string, from, to, next int) {
-	for at < len(page) && (isSpace(page[at]) || page[at] == '/') {
-		at++
-	}
 	if at >= len(page) || page[at] == '>' {
 		return "", at, at, min(at+1, len(page))
 	}

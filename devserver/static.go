@@ -27,6 +27,8 @@ type site struct {
 	private []string
 	// adapters, if set, looks after pages that need a script from the internet.
 	adapters *adapters
+	// injector, if set, puts a script into pages.
+	injector *injector
 
 	mu   sync.Mutex
 	root *os.Root // dir: no path or link leads out of it
@@ -175,9 +177,19 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string, f 
 		// Its time is not the file's: it changes with what can be reached.
 		body, modified = bytes.NewReader(page), time.Time{}
 	}
+	if err == nil {
+		var with io.ReadSeeker
+		if with, err = s.injected(r, name, body); with != nil {
+			w.Header().Add("Vary", "Sec-Fetch-Dest")
+			body, modified = with, time.Time{}
+		}
+	}
 	var tag string
 	if err == nil {
 		tag, err = entityTag(body, info)
+		if _, is := body.(*spliced); is {
+			tag = strings.TrimSuffix(tag, `"`) + `-rtcdev"` // a large one's is by the file's time
+		}
 	}
 	if err != nil {
 		http.Error(w, "This file cannot be read.", http.StatusInternalServerError)

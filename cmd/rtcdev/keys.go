@@ -101,6 +101,8 @@ func latin(letter rune) rune {
 	switch letter {
 	case 'ㅗ':
 		return 'h'
+	case 'ㅑ':
+		return 'i'
 	case 'ㅜ':
 		return 'n'
 	case 'ㅐ':

@@ -13,6 +13,7 @@ import (
 	"rtcdev/certs"
 	"rtcdev/certs/trust"
 	"rtcdev/devserver"
+	"rtcdev/devserver/relay"
 	"rtcdev/devserver/signaling"
 )
 
@@ -24,7 +25,8 @@ type servePrinter struct {
 	ca      *certs.Authority // nil with a certificate of the person's own
 	created bool
 
-	stop func() // ends the server
+	stop    func() // ends the server
+	control *devserver.Control
 
 	asked  time.Duration  // spent on the question of trust, not on starting
 	stores []trust.Result // nil until read
@@ -57,6 +59,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.networksChanged(e)
 	case devserver.Named:
 		s.named(e)
+	case devserver.Impaired:
+		s.impaired(e)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
@@ -161,6 +165,9 @@ func (s *servePrinter) keys(r devserver.Ready) {
 				s.phone()
 			})})
 	}
+	if !s.options.noTURN {
+		list = append(list, key{'i', "make the network of all calls bad: the next of off, " + strings.Join(relay.Presets(), ", "), s.nextNetwork})
+	}
 	list = append(list,
 		key{'t', "tell whether browsers here trust the certificate", locked(func() {
 			s.stores = nil // as it is now
@@ -168,6 +175,40 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		})},
 		key{'q', "quit", s.stop})
 	s.listen(s.ctx, list...)
+}
+
+// nextNetwork is what the key i does.
+func (s *servePrinter) nextNetwork() {
+	if err := s.control.NextNetwork(); err != nil {
+		s.note("The network is as it was: %s.\n", err)
+	}
+}
+
+// impaired says which network calls meet now.
+func (s *servePrinter) impaired(e devserver.Impaired) {
+	who := "all calls"
+	switch {
+	case e.Peer != "":
+		who = fmt.Sprintf("%.6s…", e.Peer)
+	case e.Room != "":
+		who = fmt.Sprintf("room %q", e.Room)
+	}
+	network := "a good network"
+	if e.Network != "off" {
+		network = e.Network
+	}
+	s.note("%s  %s: %s\n", e.Time.Local().Format("15:04:05"), who, network)
+	if e.Reload {
+		s.note("          Reload the pages that are open: %s\n", s.whoMeetsIt())
+	}
+}
+
+// whoMeetsIt says which pages meet a bad network.
+func (s *servePrinter) whoMeetsIt() string {
+	if s.options.noInject || s.options.signalOnly {
+		return `only pages that ask for iceTransportPolicy: "relay" by themselves meet it.`
+	}
+	return "calls go through the relay, which loses and delays packets on their way."
 }
 
 // hasPhone tells whether other devices can be led here.
@@ -258,6 +299,10 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	}
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))
+	}
+	if r.Impair != "" {
+		s.line("Bad net", "%s", s.bad.Sprint(r.Impair))
+		s.line("", "%s", s.whoMeetsIt())
 	}
 	if r.BuiltIn {
 		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")

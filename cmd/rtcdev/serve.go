@@ -46,6 +46,8 @@ type serveOptions struct {
 	turn       string   // "closed" or "lan"
 	iceServers []string // further ones
 	withPeer   bool
+	noInject   bool
+	impair     string
 }
 
 const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
@@ -82,6 +84,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 				return usage("rtcdev serve --help", "--trust is ask, yes or no, not %q", o.trust)
 			case o.turn != "closed" && o.turn != "lan":
 				return usage("rtcdev serve --help", "--turn is closed or lan, not %q", o.turn)
+			case o.impair != "" && o.noTURN:
+				return usage("leave one of them out", "--impair is done in the server's own relay, which --no-turn leaves out")
 			case o.withPeer && o.signalOnly:
 				return usage("leave one of them out", "--signal-only serves no pages, so there is nobody for --with-peer to meet")
 			case o.roomSize < 2:
@@ -117,6 +121,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.noTURN, "no-turn", false, "leave out the server's own STUN and TURN")
 	f.StringVar(&o.turn, "turn", "closed", "what the relay reaches: its own allocations only (`closed`), or private addresses too (lan)")
 	f.StringSliceVar(&o.iceServers, "ice-server", nil, "tell pages of this STUN or TURN `URL`, too")
+	f.BoolVar(&o.noInject, "no-inject", false, "leave pages as they are: without it each RTCPeerConnection uses the server's STUN and TURN, too")
+	f.StringVar(&o.impair, "impair", "", "make calls meet a bad `network`, such as 3g or loss=5%,delay=100ms,jitter=20ms,rate=500kbps,reorder=1%")
 	f.BoolVar(&o.withPeer, "with-peer", false, "put a test peer into the room, for a call by yourself")
 	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
@@ -156,6 +162,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		TURNLAN:    o.turn == "lan",
 		ICEServers: o.iceServers,
 		WithPeer:   o.withPeer,
+		NoInject:   o.noInject,
+		Impair:     o.impair,
+		Control:    &devserver.Control{},
 	}
 	if o.roomToken == madeToken {
 		cfg.RoomToken = newToken()
@@ -180,7 +189,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	// Whoever reads the events may stop doing so: the call goes on.
 	signal.Ignore(syscall.SIGPIPE)
 	a.out.forgiving = true
-	s.ctx, s.stop = ctx, stop
+	s.ctx, s.stop, s.control = ctx, stop, cfg.Control
 	cfg.OnEvent = s.event
 	return serveFault(devserver.Run(ctx, cfg), o)
 }

@@ -23,7 +23,8 @@ type Credentials struct {
 // Credentials returns new credentials for session, in the form that is known as the
 // TURN REST API (draft-uberti-behave-turn-rest-00 §2.2) and that coturn understands,
 // too. A session is any text of up to 400 bytes (RFC 8489 §14.3 bounds the user
-// name); whoever has the same session shares quotas, and may renew.
+// name); whoever has the same session may renew, and has the same network
+// ([Server.Impair]). Sessions that are the same up to a "." share quotas.
 func (s *Server) Credentials(session string) Credentials {
 	expires := time.Now().Add(s.cfg.CredentialLifetime).Truncate(time.Second)
 	username := strconv.FormatInt(expires.Unix(), 10) + ":" + session

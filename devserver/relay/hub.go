@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,24 +35,39 @@ type hub struct {
 	closed   bool
 	sockets  map[netip.AddrPort]*relayed
 	sessions map[string]*session
+	owners   map[string]*owner
 	next     uint32 // the next relayed address to try
 }
 
-// session is what the allocations of one browser session share.
+// session is what the allocations of one session share.
 type session struct {
+	name  string
+	count int // of allocations; guarded by hub.mu
+	owner *owner
+	links links
+}
+
+// owner is what the sessions with the same beginning of their name share: see
+// [Server.Credentials].
+type owner struct {
 	name   string
 	count  int // of allocations; guarded by hub.mu
 	budget budget
-	links  links
+}
+
+// ownerOf is the part of a session's name that quotas go by.
+func ownerOf(session string) string {
+	name, _, _ := strings.Cut(session, ".")
+	return name
 }
 
 func newHub(s *Server) *hub {
 	h := &hub{
 		server: s, sockets: make(map[netip.AddrPort]*relayed), sessions: make(map[string]*session),
-		next: rand.Uint32N(closedWorldSize),
+		owners: make(map[string]*owner),
+		next:   rand.Uint32N(closedWorldSize),
 	}
 	h.shaper.hub = h
-	h.shaper.some = make(map[string]Impairment)
 	h.shaper.earlier = make(chan struct{}, 1)
 	return h
 }
@@ -69,11 +85,11 @@ func (h *hub) count() int {
 }
 
 // full says whether a quota leaves no room for one more allocation; h.mu is held.
-func (h *hub) full(session string) (ofSession, ofAll bool) {
-	if s := h.sessions[session]; s != nil {
-		ofSession = s.count >= h.server.cfg.PerSession
+func (h *hub) full(session string) (ofOwner, ofAll bool) {
+	if o := h.owners[ownerOf(session)]; o != nil {
+		ofOwner = o.count >= h.server.cfg.PerSession
 	}
-	return ofSession, len(h.sockets) >= h.server.cfg.Total
+	return ofOwner, len(h.sockets) >= h.server.cfg.Total
 }
 
 // makeRoom says whether the session can have one more allocation. Where a quota is
@@ -82,14 +98,14 @@ func (h *hub) full(session string) (ofSession, ofAll bool) {
 // out by what the page left behind.
 func (h *hub) makeRoom(session string) bool {
 	h.mu.RLock()
-	ofSession, ofAll := h.full(session)
+	ofOwner, ofAll := h.full(session)
 	var oldest *relayed
 	heard := time.Now().Add(-silent).UnixNano()
 	for _, r := range h.sockets {
-		if !ofSession && !ofAll {
+		if !ofOwner && !ofAll {
 			break
 		}
-		if at := r.client.heard.Load(); at <= heard && (!ofSession || r.session == session) {
+		if at := r.client.heard.Load(); at <= heard && (!ofOwner || r.shared.owner.name == ownerOf(session)) {
 			oldest, heard = r, at
 		}
 	}
@@ -98,7 +114,7 @@ func (h *hub) makeRoom(session string) bool {
 		_ = oldest.Close()
 		return true
 	}
-	return !ofSession && !ofAll
+	return !ofOwner && !ofAll
 }
 
 // add makes a relayed socket for c. It is pion's to read from, once it exists.
@@ -130,7 +146,7 @@ func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*rel
 	if h.closed {
 		return nil, errClosed
 	}
-	if ofSession, ofAll := h.full(name); ofSession || ofAll {
+	if ofOwner, ofAll := h.full(name); ofOwner || ofAll {
 		return nil, errFull
 	}
 	var addr netip.AddrPort
@@ -141,11 +157,16 @@ func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*rel
 	}
 	shared := h.sessions[name]
 	if shared == nil {
-		shared = &session{name: name, budget: budget{rate: h.server.cfg.BytesPerSecond}}
+		shared = &session{name: name, owner: h.owners[ownerOf(name)]}
+		if shared.owner == nil {
+			shared.owner = &owner{name: ownerOf(name), budget: budget{rate: h.server.cfg.BytesPerSecond}}
+			h.owners[shared.owner.name] = shared.owner
+		}
 		h.shaper.apply(shared)
 		h.sessions[name] = shared
 	}
 	shared.count++
+	shared.owner.count++
 	r := newRelayed(h, c, shared, addr, socket)
 	h.sockets[addr] = r
 	h.server.running.Add(1) // until pion has left it
@@ -177,6 +198,11 @@ func (h *hub) remove(r *relayed) {
 	delete(h.sockets, r.addr)
 	if r.shared.count--; r.shared.count == 0 {
 		delete(h.sessions, r.session)
+	}
+	if o := r.shared.owner; o.count > 1 {
+		o.count--
+	} else {
+		delete(h.owners, o.name)
 	}
 }
 

@@ -211,14 +211,19 @@ func TestImpair(t *testing.T) {
 			}
 		}
 		bad := Impairment{Delay: 100 * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.05}
-		check("all", func() error { return s.Impair("", bad) }, bad.Delay, bad.Jitter, 0.05)
+		impair := func(paths map[string]Path) func() error {
+			return func() error { return s.Impair(func(session string) Path { return paths[session] }) }
+		}
+		all := Path{Up: bad}
+		check("all", impair(map[string]Path{"a": all, "b": all}), bad.Delay, bad.Jitter, 0.05)
 		slow := Impairment{Delay: 200 * time.Millisecond, Jitter: 40 * time.Millisecond}
-		check("the sender's own", func() error { return s.Impair("a", slow) }, slow.Delay, slow.Jitter, 0)
-		check("the receiver's on top", func() error { return s.Impair("b", slow) }, 2*slow.Delay,
+		both := Path{Up: slow, Down: slow}
+		check("the sender's own", impair(map[string]Path{"a": both, "b": all}), slow.Delay, slow.Jitter, 0)
+		check("both their own", impair(map[string]Path{"a": both, "b": both}), 2*slow.Delay,
 			time.Duration(math.Sqrt2*float64(slow.Jitter)), 0)
-		check("off", func() error {
-			return errors.Join(s.Impair("", Impairment{}), s.Impair("a", Impairment{}), s.Impair("b", Impairment{}))
-		}, 0, 0, 0)
+		check("the receiver's", impair(map[string]Path{"b": both}), slow.Delay, slow.Jitter, 0)
+		check("no such bad network", impair(map[string]Path{"a": {Up: Impairment{Loss: 2}}}), 0, 0, 0)
+		check("off", func() error { return s.Impair(nil) }, 0, 0, 0)
 	})
 }
 

@@ -147,7 +147,7 @@ func (r *relayed) WriteTo(p []byte, to net.Addr) (int, error) {
 
 // send sends a client's packet to a peer: frame is its payload after headroom.
 func (r *relayed) send(to netip.AddrPort, frame []byte, via collector) {
-	if !r.shared.budget.allow(len(frame) - headroom) {
+	if !r.shared.owner.budget.allow(len(frame) - headroom) {
 		r.hub.server.counts.dropped.Add(1)
 		return
 	}

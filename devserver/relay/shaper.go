@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"container/heap"
 	"sync"
 	"sync/atomic"
@@ -17,9 +18,7 @@ type shaper struct {
 	// longer for it.
 	on atomic.Bool
 
-	// Guarded by hub.mu.
-	all  Impairment
-	some map[string]Impairment // by session
+	of func(session string) Path // guarded by hub.mu
 
 	mu      sync.Mutex
 	delayed delayedHeap
@@ -34,35 +33,30 @@ type links struct {
 	outside link // what it receives from outside of the relay (Config.LAN)
 }
 
-// Impair makes the network of a session bad, from the next packet on, or with the
-// empty session that of all sessions that have none of their own; the zero Impairment
-// undoes it. It works on relayed packets only, so pages must be made to use the relay
-// (iceTransportPolicy "relay"), and on what a session's allocations send and receive
+// Path is the network of one session: what its allocations send, and what they receive,
 // together.
+type Path struct{ Up, Down Impairment }
+
+// Impair has of tell what network each session has, of those that are there from the
+// next packet on, and of others when they come, until the next call; nil makes all
+// networks good. It works on relayed packets only, so pages must be made to use the
+// relay (iceTransportPolicy "relay").
 //
-// Between two sessions without one of their own, a packet passes the impairment for all
-// once, in each direction. A session's own replaces it for what that session sends,
-// and comes on top for what it receives. Errors wrap [ErrImpairment].
-func (s *Server) Impair(session string, i Impairment) error {
-	if err := i.validate(); err != nil {
-		return err
-	}
+// A packet passes the sender's Up and then the receiver's Down. So an impairment that
+// every session has as its Up is passed once on the way between two of them.
+//
+// Impairments are as [ParseImpairment] makes them; others do nothing. of must not call
+// the Server. The error is that of a server that is closed.
+func (s *Server) Impair(of func(session string) Path) error {
 	sh := &s.hub.shaper
-	if i != (Impairment{}) && !s.startShaper(sh) {
+	if of != nil && !s.startShaper(sh) {
 		return errClosed
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	switch {
-	case session == "":
-		sh.all = i
-	case i == (Impairment{}):
-		delete(sh.some, session)
-	default:
-		sh.some[session] = i
-	}
-	for _, of := range s.hub.sessions {
-		sh.apply(of)
+	sh.of = of
+	for _, session := range s.hub.sessions {
+		sh.apply(session)
 	}
 	return nil
 }
@@ -90,13 +84,18 @@ func (s *Server) startShaper(sh *shaper) bool {
 
 // apply gives a session the links that it shall have; hub.mu is held.
 func (sh *shaper) apply(s *session) {
-	own, has := sh.some[s.name]
-	s.links.down.set(own)
-	if !has {
-		own = sh.all
+	var path Path
+	if sh.of != nil {
+		path = sh.of(s.name)
 	}
-	s.links.up.set(own)
-	s.links.outside.set(own)
+	for _, i := range []*Impairment{&path.Up, &path.Down} {
+		if i.validate() != nil {
+			*i = Impairment{}
+		}
+	}
+	s.links.up.set(path.Up)
+	s.links.down.set(path.Down)
+	s.links.outside.set(cmp.Or(path.Down, path.Up))
 }
 
 // pass has a packet go through l and then calls then: at once, or later, with a copy

@@ -43,10 +43,10 @@ type Config struct {
 	// AllowOrigins are origins, such as "https://example.com", whose pages may
 	// connect beside those of the server's own. "*" lets every page in.
 	AllowOrigins []string
-	// ICEServers, if set, makes what a native peer is told as "iceServers", a JSON
-	// array of RTCIceServer (WebRTC 1.0 §4.2.4), from the request that it came by;
-	// default none.
-	ICEServers func(*http.Request) json.RawMessage
+	// ICEServers, if set, makes what the native peer with that id is told as
+	// "iceServers", a JSON array of RTCIceServer (WebRTC 1.0 §4.2.4), from the request
+	// that it came by, while that is served; default none.
+	ICEServers func(r *http.Request, peer string) json.RawMessage
 	// Bus connects this hub to others; default one of its own.
 	Bus Bus
 	// OnQuiet, if set, is called when nothing has happened for a few seconds after
@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 		c.Bus = NewBus()
 	}
 	if c.ICEServers == nil {
-		c.ICEServers = func(*http.Request) json.RawMessage { return json.RawMessage("[]") }
+		c.ICEServers = func(*http.Request, string) json.RawMessage { return json.RawMessage("[]") }
 	}
 	if c.OnQuiet == nil {
 		c.OnQuiet = func() {}

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -342,7 +343,8 @@ func TestNextTokenIsGoodAtOnce(t *testing.T) {
 	c.snap()
 	s.awaitAway(1)
 	b := &hastyBearer{hub: s.hub}
-	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}}, nil)
+	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}},
+		func(string) json.RawMessage { return json.RawMessage("[]") })
 	if err != nil {
 		t.Fatal(err)
 	}

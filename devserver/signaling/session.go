@@ -27,7 +27,7 @@ type session struct {
 
 	posting atomic.Int32 // how many of its POSTs are being read
 
-	ice json.RawMessage // for its welcome
+	ice func(id string) json.RawMessage // for its welcome
 
 	mu       sync.Mutex
 	member   *Member
@@ -71,7 +71,7 @@ var errLeft = errors.New("the peer has left")
 func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
-func (h *Hub) open(door, room string, c *carrier, ice json.RawMessage) (*session, error) {
+func (h *Hub) open(door, room string, c *carrier, ice func(id string) json.RawMessage) (*session, error) {
 	s := &session{hub: h, room: room, unproven: true, ice: ice}
 	h.initQueue(&s.queue, h.cfg.KeepBytes)
 	s.accept("", newToken())
@@ -93,18 +93,19 @@ func (h *Hub) open(door, room string, c *carrier, ice json.RawMessage) (*session
 // Last-Event-ID say.
 func (h *Hub) begin(r *http.Request, last, door string, c *carrier) (*session, error) {
 	query := r.URL.Query()
+	ice := func(id string) json.RawMessage { return h.cfg.ICEServers(r, id) }
 	token, seen, err := readResume(query.Get("resume"), query.Get("seen"), last)
 	if err != nil {
 		return nil, h.notResumed(err.Error())
 	}
 	if token != "" {
-		return h.resume(token, seen, c, h.cfg.ICEServers(r))
+		return h.resume(token, seen, c, ice)
 	}
 	room, err := RoomName(query.Get("room"))
 	if err != nil {
 		return nil, err
 	}
-	return h.open(door, room, c, h.cfg.ICEServers(r))
+	return h.open(door, room, c, ice)
 }
 
 // readResume reads TOKEN.N of a Last-Event-ID, or ?resume=TOKEN&seen=N. Without either the
@@ -127,7 +128,7 @@ func readResume(token, seen, last string) (string, uint64, error) {
 
 // resume puts the peer with the token on the line c, which has seen so many messages
 // of ours. The error is [*Error] with CannotResume.
-func (h *Hub) resume(token string, seen uint64, c *carrier, ice json.RawMessage) (*session, error) {
+func (h *Hub) resume(token string, seen uint64, c *carrier, ice func(id string) json.RawMessage) (*session, error) {
 	s := h.sessionOf(token)
 	if s == nil {
 		return nil, h.notResumed("it is not known, or its time is over")
@@ -157,7 +158,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier, ice json.RawMessage)
 
 // move needs s.mu. It returns the line that the peer was on until now, and whether it
 // could be moved.
-func (s *session) move(token string, seen uint64, c *carrier, ice json.RawMessage) (*carrier, bool) {
+func (s *session) move(token string, seen uint64, c *carrier, ice func(id string) json.RawMessage) (*carrier, bool) {
 	h := s.hub
 	next := newToken()
 	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]
@@ -167,7 +168,7 @@ func (s *session) move(token string, seen uint64, c *carrier, ice json.RawMessag
 	// Before the peer is told: it may use its token at once.
 	s.accept(token, append(slices.Clone(issued), next)...)
 	c.begin(&s.queue, next, seen)
-	resumed := resumedMessage(s.member.id, s.room, s.received, next, ice)
+	resumed := resumedMessage(s.member.id, s.room, s.received, next, ice(s.member.id))
 	if !s.queue.attach(c.sink, appendFrame(nil, textFrame, resumed), seen) {
 		return nil, false
 	}
@@ -301,7 +302,7 @@ func (s *session) Notify(n Notice) bool {
 	case Welcome:
 		c := s.carrier.Load()
 		c.begin(&s.queue, s.token, 0)
-		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token, s.ice)
+		welcome := welcomeMessage(n.Peer, s.room, n.Peers, s.token, s.ice(n.Peer))
 		s.queue.attach(c.sink, appendFrame(nil, textFrame, welcome), 0)
 		return true
 	case PeerJoined:

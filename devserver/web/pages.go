@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed *.tmpl setup.css setup.js secret.js
+//go:embed *.tmpl setup.css setup.js secret.js inject.js
 var files embed.FS
 
 // Config is what the pages say about this machine.

@@ -1,0 +1,68 @@
+// Before a page's own scripts: every RTCPeerConnection uses this server's STUN and TURN,
+// too. Its settings are put in front of this function by the server:
+//   current  an RTCConfiguration for this page
+//   renewal  for how many milliseconds its credentials are used before new ones are asked for
+// A page that has <meta name="rtcdev" content="no-inject"> is left alone, and one that
+// is opened with ?rtcdev-relay in its address uses nothing but the relay.
+(function (current, renewal) {
+  "use strict";
+  const Native = window.RTCPeerConnection;
+  if (!Native) return;
+  let asked = Date.now();
+
+  const optedOut = () => document.querySelector('meta[name="rtcdev" i][content~="no-inject" i]');
+  const relayOnly = () =>
+    current.iceTransportPolicy === "relay" || new URLSearchParams(location.search).has("rtcdev-relay");
+
+  const urlsOf = (servers) => servers.flatMap((server) => server.urls ?? server.url ?? []).map(String);
+  // The place that an address leads to, without its transport: "turn:host:8443".
+  const place = (url) => url.split("?")[0].toLowerCase();
+
+  // What the page asks for, with the local servers. What is no configuration is for the
+  // browser to complain about.
+  function extend(config) {
+    if (optedOut() || (config != null && typeof config !== "object")) return config;
+    const extended = { ...config };
+    const given = config?.iceServers == null ? [] : config.iceServers;
+    if (!Array.isArray(given)) return config;
+    const theirs = urlsOf(given);
+    const places = new Set(theirs.map(place));
+    // Firefox warns of five or more; and TURN tells a page its address just as STUN does.
+    const hasStun = theirs.some((url) => url.startsWith("stun"));
+    const missing = current.iceServers
+      .map((server) => ({ ...server, urls: server.urls.filter((url) => !places.has(place(url))) }))
+      .filter(({ urls }) => urls.length && !(hasStun && urls.every((url) => url.startsWith("stun"))));
+    if (missing.length) extended.iceServers = [...given, ...missing];
+    if (relayOnly()) extended.iceTransportPolicy = "relay";
+    return extended;
+  }
+
+  const Extended = new Proxy(Native, {
+    construct(target, [config, ...rest], newTarget) {
+      return Reflect.construct(target, [extend(config), ...rest], newTarget === Extended ? target : newTarget);
+    },
+  });
+  const setConfiguration = Native.prototype.setConfiguration;
+  if (setConfiguration)
+    Native.prototype.setConfiguration = function (config, ...rest) {
+      return setConfiguration.call(this, extend(config), ...rest);
+    };
+  Object.defineProperty(Native.prototype, "constructor", { value: Extended, writable: true, configurable: true });
+  window.RTCPeerConnection = Extended;
+  if (window.webkitRTCPeerConnection) window.webkitRTCPeerConnection = Extended;
+
+  // Credentials end: a page that stays open gets new ones in time, also after sleep.
+  async function renew() {
+    if (Date.now() - asked < renewal) return;
+    asked = Date.now();
+    try {
+      const answer = await fetch("/_rtcdev/ice", { cache: "no-store" });
+      if (answer.ok) current = await answer.json();
+    } catch {
+      asked = 0; // the server is away: the next look asks again
+    }
+  }
+  setInterval(renew, 60_000);
+  addEventListener("pageshow", renew);
+  document.addEventListener("visibilitychange", renew);
+})
