@@ -13,7 +13,6 @@ import (
 	"rtcdev/certs"
 	"rtcdev/certs/trust"
 	"rtcdev/devserver"
-	"rtcdev/devserver/relay"
 	"rtcdev/devserver/signaling"
 )
 
@@ -166,7 +165,7 @@ func (s *servePrinter) keys(r devserver.Ready) {
 			})})
 	}
 	if !s.options.noTURN {
-		list = append(list, key{'i', "make the network of all calls bad: the next of off, " + strings.Join(relay.Presets(), ", "), s.nextNetwork})
+		list = append(list, s.networkKey())
 	}
 	list = append(list,
 		key{'t', "tell whether browsers here trust the certificate", locked(func() {
@@ -175,40 +174,6 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		})},
 		key{'q', "quit", s.stop})
 	s.listen(s.ctx, list...)
-}
-
-// nextNetwork is what the key i does.
-func (s *servePrinter) nextNetwork() {
-	if err := s.control.NextNetwork(); err != nil {
-		s.note("The network is as it was: %s.\n", err)
-	}
-}
-
-// impaired says which network calls meet now.
-func (s *servePrinter) impaired(e devserver.Impaired) {
-	who := "all calls"
-	switch {
-	case e.Peer != "":
-		who = fmt.Sprintf("%.6s…", e.Peer)
-	case e.Room != "":
-		who = fmt.Sprintf("room %q", e.Room)
-	}
-	network := "a good network"
-	if e.Network != "off" {
-		network = e.Network
-	}
-	s.note("%s  %s: %s\n", e.Time.Local().Format("15:04:05"), who, network)
-	if e.Reload {
-		s.note("          Reload the pages that are open: %s\n", s.whoMeetsIt())
-	}
-}
-
-// whoMeetsIt says which pages meet a bad network.
-func (s *servePrinter) whoMeetsIt() string {
-	if s.options.noInject || s.options.signalOnly {
-		return `only pages that ask for iceTransportPolicy: "relay" by themselves meet it.`
-	}
-	return "calls go through the relay, which loses and delays packets on their way."
 }
 
 // hasPhone tells whether other devices can be led here.
