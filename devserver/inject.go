@@ -55,7 +55,7 @@ func (in *injector) wants(r *http.Request) bool {
 	case "document", "iframe", "frame", "embed", "object":
 		return true
 	case "":
-		return strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("Accept") == ""
+		return strings.Contains(r.Header.Get("Accept"), "text/html")
 	}
 	return false
 }

@@ -2,39 +2,31 @@ package devserver
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // scriptNonce tells whether the policies (CSP Level 3) let a script element with an address of
 // this server run, and the nonce that it needs for that, if any.
 func scriptNonce(policies []string, host string) (nonce string, ok bool) {
-	var all [][]string
+	var strict [][]string // the source lists that want more than the address
 	for _, list := range policies {
 		for policy := range strings.SplitSeq(list, ",") { // one header may have several (§3.1)
-			if sources, bound := scriptSources(policy); bound {
-				all = append(all, sources)
+			if sources, bound := scriptSources(policy); bound && !letsOwn(sources, host) {
+				strict = append(strict, sources)
 			}
 		}
 	}
-	needed := false
-	for _, sources := range all {
-		if letsOwn(sources, host) {
-			continue
-		}
-		needed = true
-		if nonce == "" {
-			nonce = firstNonce(sources)
-		}
-	}
-	if !needed {
+	if len(strict) == 0 {
 		return "", true
 	}
-	for _, sources := range all {
-		if !letsOwn(sources, host) && !hasNonce(sources, nonce) {
-			return "", false
+	for _, source := range strict[0] {
+		nonce, ok := nonceOf(source)
+		if ok && !slices.ContainsFunc(strict, func(sources []string) bool { return !hasNonce(sources, nonce) }) {
+			return nonce, true
 		}
 	}
-	return nonce, nonce != ""
+	return "", false
 }
 
 // scriptSources is the policy's source list for script elements (§6.8.4), in lower case but for
@@ -52,7 +44,7 @@ func scriptSources(policy string) (sources []string, bound bool) {
 		}
 	}
 	if allowed, ok := lists["sandbox"]; ok && !containsFold(allowed, "allow-scripts") {
-		return nil, true
+		return nil, true // nothing runs
 	}
 	for _, name := range []string{"script-src-elem", "script-src", "default-src"} {
 		if sources, bound = lists[name]; bound {
@@ -68,41 +60,32 @@ func letsOwn(sources []string, host string) bool {
 	if containsFold(sources, "'strict-dynamic'") {
 		return false
 	}
-	for _, source := range sources {
-		switch source = strings.ToLower(source); {
-		case source == "'self'", source == "*", source == "https:":
-			return true
-		case source == strings.ToLower(host), source == "https://"+strings.ToLower(host), source == "https://"+strings.ToLower(host)+"/":
-			return true
-		case strings.HasPrefix(source, "https://") && matchesHost(source, host):
+	host = strings.ToLower(host)
+	return slices.ContainsFunc(sources, func(source string) bool {
+		source = strings.ToLower(source)
+		switch source {
+		case "'self'", "*", "https:", host:
 			return true
 		}
-	}
-	return false
+		return namesOwn(source, host)
+	})
 }
 
-// matchesHost tells a source with a path, as "https://localhost:8443/_rtcdev/".
-func matchesHost(source, host string) bool {
+// namesOwn tells a source with a scheme and perhaps a path, as
+// "https://localhost:8443/_rtcdev/".
+func namesOwn(source, host string) bool {
 	u, err := url.Parse(source)
-	return err == nil && u.Host == strings.ToLower(host) && (u.Path == injectPath || strings.HasSuffix(u.Path, "/") && strings.HasPrefix(injectPath, u.Path))
-}
-
-func firstNonce(sources []string) string {
-	for _, source := range sources {
-		if nonce, ok := nonceOf(source); ok {
-			return nonce
-		}
+	if err != nil || u.Scheme != "https" || u.Host != host {
+		return false
 	}
-	return ""
+	return u.Path == "" || u.Path == injectPath || strings.HasSuffix(u.Path, "/") && strings.HasPrefix(injectPath, u.Path)
 }
 
 func hasNonce(sources []string, nonce string) bool {
-	for _, source := range sources {
-		if got, ok := nonceOf(source); ok && got == nonce {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(sources, func(source string) bool {
+		got, ok := nonceOf(source)
+		return ok && got == nonce
+	})
 }
 
 // nonceOf reads 'nonce-…' (§2.3.1).
@@ -115,10 +98,5 @@ func nonceOf(source string) (string, bool) {
 }
 
 func containsFold(words []string, word string) bool {
-	for _, w := range words {
-		if strings.EqualFold(w, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
 }
