@@ -64,11 +64,15 @@ func parseICEServer(text string) (iceServer, error) {
 	scheme, rest, _ := strings.Cut(text, ":")
 	user, host, hasUser := cutLast(rest, "@")
 	isTURN := scheme == "turn" || scheme == "turns"
+	shown := text
+	if hasUser {
+		shown = scheme + ":…@" + host // without the password
+	}
 	switch {
 	case !isTURN && scheme != "stun" && scheme != "stuns" || !iceHost.MatchString(host):
-		return iceServer{}, setting("%q is no address of a STUN or TURN server: give one like stun:stun.example.com:3478 or turns:user:password@turn.example.com", text)
+		return iceServer{}, setting("%q is no address of a STUN or TURN server: give one like stun:stun.example.com:3478 or turns:user:password@turn.example.com", shown)
 	case isTURN != hasUser:
-		return iceServer{}, setting("%s: TURN servers need a user and a password, as in turn:user:password@turn.example.com, and STUN servers take none", scheme+":"+host)
+		return iceServer{}, setting("%s: TURN servers need a user and a password, as in turn:user:password@turn.example.com, and STUN servers take none", shown)
 	case !hasUser:
 		return iceServer{URLs: []string{text}}, nil
 	}
@@ -80,7 +84,7 @@ func parseICEServer(text string) (iceServer, error) {
 	}{{&s.Username, name}, {&s.Credential, password}} {
 		var err error
 		if *part.to, err = url.PathUnescape(part.from); err != nil || *part.to == "" {
-			return iceServer{}, setting("the user and the password for %s are not understood: write signs such as @ and %% as %%40 and %%25", scheme+":"+host)
+			return iceServer{}, setting("the user and the password for %s are not understood: write signs such as @ and %% as %%40 and %%25", shown)
 		}
 	}
 	return s, nil
