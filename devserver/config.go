@@ -151,7 +151,7 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// checkNetwork tells whether Impair can be done.
+// checkNetwork tells whether TURNLAN and Impair can be done, and reads ICEServers.
 func (c *Config) checkNetwork() error {
 	if c.Impair != "" && c.NoTURN {
 		return setting("%s", errNoRelay)
@@ -159,12 +159,20 @@ func (c *Config) checkNetwork() error {
 	if _, err := relay.ParseImpairment(c.Impair); err != nil {
 		return setting("%s", err)
 	}
+	if ip := net.ParseIP(c.Host); c.TURNLAN && (c.Host == "" || ip != nil && ip.IsLoopback()) {
+		return noPrivateAddress()
+	}
 	for _, text := range c.ICEServers {
 		if _, err := parseICEServer(text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noPrivateAddress says why TURNLAN cannot be.
+func noPrivateAddress() error {
+	return setting("the relay has no private address to be open on: serve on all of them, with --host, or leave out --turn=lan")
 }
 
 // SettingError says that a value of [Config] makes no sense, and what would.

@@ -63,7 +63,7 @@ func turnAddress(cfg *Config, own netip.Addr) (netip.Addr, error) {
 			return a.IP, nil
 		}
 	}
-	return netip.Addr{}, setting("the relay has no private address to be open on: serve on all of them, with --host, or leave out --turn=lan")
+	return netip.Addr{}, noPrivateAddress()
 }
 
 // serves are the calls that serve until close.
