@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,8 @@ type iceServers struct {
 	name  func() string // of this machine in multicast DNS; empty if there is none
 	more  []iceServer   // Config.ICEServers
 	bad   *badNetwork
+
+	origins []string // Config.AllowOrigins
 }
 
 // iceServer is an RTCIceServer (WebRTC 1.0 §4.2.4).
@@ -130,7 +133,7 @@ func (s *iceServers) configuration(w http.ResponseWriter, r *http.Request) rtcCo
 
 // newICEServers takes Config.ICEServers, which has been checked.
 func newICEServers(cfg *Config, server *relay.Server, port int, name func() string, bad *badNetwork) *iceServers {
-	s := &iceServers{relay: server, port: port, name: name, bad: bad}
+	s := &iceServers{relay: server, port: port, name: name, bad: bad, origins: cfg.AllowOrigins}
 	for _, text := range cfg.ICEServers {
 		if more, err := parseICEServer(text); err == nil {
 			s.more = append(s.more, more)
@@ -139,8 +142,12 @@ func newICEServers(cfg *Config, server *relay.Server, port int, name func() stri
 	return s
 }
 
-// serve answers with a page's configuration.
+// serve answers with a page's configuration, also if that is of an allowed origin.
 func (s *iceServers) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); slices.Contains(s.origins, origin) || origin != "" && slices.Contains(s.origins, "*") {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	json.NewEncoder(w).Encode(s.configuration(w, r))

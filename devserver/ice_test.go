@@ -114,3 +114,22 @@ func TestRelayMetrics(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+func TestICEOrigins(t *testing.T) {
+	for _, tt := range []struct {
+		allowed      []string
+		origin, want string
+	}{
+		{nil, "https://example.com", ""},
+		{[]string{"https://example.com"}, "https://example.com", "https://example.com"},
+		{[]string{"https://example.com"}, "https://evil.example", ""},
+		{[]string{"*"}, "https://evil.example", "https://evil.example"},
+		{[]string{"*"}, "", ""},
+	} {
+		s := newICEServers(&Config{AllowOrigins: tt.allowed}, nil, 8443, nil, &badNetwork{})
+		resp := get(http.HandlerFunc(s.serve), "GET", "/_rtcdev/ice", "Origin", tt.origin)
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tt.want || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+}
