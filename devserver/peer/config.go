@@ -55,7 +55,8 @@ type ICEServer struct {
 // Config says where a peer goes and what it does there.
 type Config struct {
 	// URL is the server's: that of a page, https://HOST/?room=R, or of its signaling,
-	// wss://HOST/_rtcdev/signal. http and ws are without TLS.
+	// wss://HOST/_rtcdev/signal. http and ws are without TLS. What else is in its query,
+	// as a room-token, is for the server.
 	URL string
 	// Room is the room's name; default the one in URL, or else "lobby". With Count
 	// above 1, "%d" in it becomes the number of the peer, from 1.
@@ -78,11 +79,18 @@ type Config struct {
 // signalPath is where a server has its native door (DESIGN §4).
 const signalPath = "/_rtcdev/signal"
 
-// address returns the signaling address without its query, and the room.
+// An AddressError is a URL or a room's name that can be no place to go.
+type AddressError struct{ err error }
+
+func (e *AddressError) Error() string { return e.err.Error() }
+func (e *AddressError) Unwrap() error { return e.err }
+
+// address returns the signaling address, without the room in its query, and the room.
+// Its error is an [*AddressError].
 func (c Config) address() (*url.URL, string, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the address: %w", err)
+		return nil, "", &AddressError{fmt.Errorf("reading the address: %w", err)}
 	}
 	switch u.Scheme {
 	case "https", "wss":
@@ -90,21 +98,23 @@ func (c Config) address() (*url.URL, string, error) {
 	case "http", "ws":
 		u.Scheme = "ws"
 	default:
-		return nil, "", fmt.Errorf("the address %q does not begin with https:// or wss://: give the one that rtcdev serve shows", c.URL)
+		return nil, "", &AddressError{fmt.Errorf("the address %q does not begin with https:// or wss://", c.URL)}
 	}
 	if u.Host == "" {
-		return nil, "", fmt.Errorf("the address %q names no host: give the one that rtcdev serve shows", c.URL)
+		return nil, "", &AddressError{fmt.Errorf("the address %q names no host", c.URL)}
 	}
+	query := u.Query()
 	room := c.Room
 	if room == "" {
-		room = u.Query().Get("room")
+		room = query.Get("room")
 	}
 	if room, err = signaling.RoomName(room); err != nil {
-		return nil, "", fmt.Errorf("joining a room: %w", err)
+		return nil, "", &AddressError{fmt.Errorf("joining a room: %w", err)}
 	}
+	query.Del("room")
 	if !strings.HasSuffix(u.Path, signalPath) {
 		u.Path = signalPath
 	}
-	u.RawQuery, u.Fragment = "", ""
+	u.RawQuery, u.Fragment = query.Encode(), ""
 	return u, room, nil
 }

@@ -22,6 +22,8 @@ type connection struct {
 	p       *participant
 	remote  string
 	pc      *webrtc.PeerConnection
+	offered bool // by us, at first
+	look    int  // counts the calls of hasten
 	viewing bool // counted as a viewer of the source
 	echoes  map[webrtc.RTPCodecType]*echoTrack
 }

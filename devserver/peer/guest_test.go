@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/tls"
 	"encoding/json"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -115,6 +116,10 @@ func (g *guest) watch(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 			g.t.Errorf("a VP8 packet: %v", err)
 			return
 		}
+		if p.I != 0 {
+			g.t.Error("a picture id: pion leaves it out when it is 0, and browsers lose the picture then")
+			return
+		}
 		// RFC 6386 §9.1: bit 0 of a frame is 0 for a key frame.
 		if p.S == 1 && p.PID == 0 && payload[0]&1 == 0 {
 			g.keys <- time.Now()
@@ -155,17 +160,21 @@ func TestKeyFrames(t *testing.T) {
 		&rtcp.PictureLossIndication{MediaSSRC: ssrc},
 		&rtcp.FullIntraRequest{MediaSSRC: ssrc, FIR: []rtcp.FIREntry{{SSRC: ssrc, SequenceNumber: 1}}},
 	} {
-		best := time.Duration(1 << 62) // of some: the machine may be busy with other tests
+		fewest := math.MaxInt // of the others before it, and of some tries: the machine may be busy
 		for range 5 {
+			for len(g.frames) > 0 {
+				<-g.frames
+			}
 			asked := time.Now()
 			if err := g.pc.WriteRTCP([]rtcp.Packet{ask}); err != nil {
 				t.Fatal(err)
 			}
-			best = min(best, receive(t, "a key frame that was asked for", g.keys).Sub(asked))
+			came := receive(t, "a key frame that was asked for", g.keys)
+			fewest = min(fewest, len(g.frames))
+			t.Logf("%T was answered after %v", ask, came.Sub(asked))
 		}
-		t.Logf("%T was answered after %v", ask, best)
-		if best > 100*time.Millisecond {
-			t.Errorf("%T was answered after %v", ask, best)
+		if fewest > 1 { // one may be on its way
+			t.Errorf("before the key frame that %T asks for come %d others", ask, fewest)
 		}
 		peer.until("the count", func(s Stats) bool { return s.KeyFramesAsked == uint64(5*(i+1)) })
 	}

@@ -66,7 +66,7 @@ func (o *oneOrMore) UnmarshalJSON(b []byte) error {
 // A line is the way to the signaling server. It comes back when it breaks, and goes on
 // where it was.
 type line struct {
-	address url.URL // without a query
+	address url.URL // without the room in its query
 	room    string
 	tls     *tls.Config
 	deliver func(message) // hears everything but what is about the line itself
@@ -78,6 +78,14 @@ type line struct {
 	last       [][]byte        // the last ones of ours
 	left       bool
 }
+
+// What a server answers that does not let the peer in.
+var (
+	// ErrNotInvited is for an address without the secret that the server asks for (403).
+	ErrNotInvited = errors.New("the server lets in only who has its secret in the address")
+	// ErrNoSignaling is for a server that has another answer than rtcdev's.
+	ErrNoSignaling = errors.New("which is not what rtcdev serve answers")
+)
 
 // errOver tells that the peer has left, and the line ended as it should.
 var errOver = errors.New("the peer has left")
@@ -142,10 +150,14 @@ func (l *line) forget() {
 func (l *line) query() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	query := l.address.Query()
 	if l.token == "" {
-		return url.Values{"room": {l.room}}.Encode()
+		query.Set("room", l.room)
+	} else {
+		query.Set("resume", l.token)
+		query.Set("seen", strconv.Itoa(l.seen))
 	}
-	return url.Values{"resume": {l.token}, "seen": {strconv.Itoa(l.seen)}}.Encode()
+	return query.Encode()
 }
 
 // visit connects, and handles what the server says until the line ends. It tells
@@ -203,10 +215,13 @@ func (l *line) dial(ctx context.Context) (*websocket.Conn, error) {
 	if answer == nil {
 		return nil, fmt.Errorf("connecting to the signaling server at %s: %w", l.address.Host, err)
 	}
-	if answer.StatusCode == http.StatusServiceUnavailable {
+	switch answer.StatusCode {
+	case http.StatusServiceUnavailable:
 		return nil, &signaling.Error{Code: signaling.Overloaded, Text: "the server has as many connections as it may have"}
+	case http.StatusForbidden:
+		return nil, fmt.Errorf("connecting to the signaling server at %s: %w", l.address.Host, ErrNotInvited)
 	}
-	return nil, fmt.Errorf("connecting to the signaling server at %s: it answered %s: is it rtcdev serve?", l.address.Host, answer.Status)
+	return nil, fmt.Errorf("connecting to the signaling server at %s: it answered %s, %w", l.address.Host, answer.Status, ErrNoSignaling)
 }
 
 // hear handles one message. Its error ends the line.

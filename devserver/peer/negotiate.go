@@ -61,6 +61,7 @@ func (p *participant) start(id string, offer bool) *connection {
 		return nil
 	}
 	p.connections[id] = c
+	c.offered = offer
 	if offer {
 		p.offer(c, false)
 	}
@@ -96,6 +97,9 @@ func (p *participant) negotiate(from string, s signal) {
 		if c != nil {
 			// One for an offer that we ignored does not fit.
 			_ = c.pc.AddICECandidate(*s.Candidate)
+			if c.offered {
+				c.hasten(firstLook)
+			}
 		}
 		return
 	}

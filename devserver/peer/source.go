@@ -52,7 +52,9 @@ func newSource(count *counters) (*source, error) {
 		return nil, fmt.Errorf("making the audio track: %w", err)
 	}
 	// The track sets payload type and SSRC.
-	s.packetizer = rtp.NewPacketizer(payloadMax, 0, 0, &codecs.VP8Payloader{EnablePictureID: true}, rtp.NewRandomSequencer(), videoClock)
+	// No picture ids: pion leaves out the id 0 (RFC 7741 §4.2 wants all or none), and browsers
+	// then find no way from that frame to the next.
+	s.packetizer = rtp.NewPacketizer(payloadMax, 0, 0, &codecs.VP8Payloader{}, rtp.NewRandomSequencer(), videoClock)
 	s.toneHeader = rtp.Header{Version: 2, SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32()}
 	return s, nil
 }

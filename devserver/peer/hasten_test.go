@@ -1,0 +1,68 @@
+package peer
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// What hastens pion is taken as a candidate every time, and makes no pair.
+func TestNothingIsNoCandidate(t *testing.T) {
+	address := &url.URL{Scheme: "wss", Host: "localhost"}
+	connection := func() *webrtc.PeerConnection {
+		api, err := newAPI(Sink, nil, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pc, err := api.NewPeerConnection(webrtc.Configuration{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = pc.GracefulClose() })
+		return pc
+	}
+	other, pc := connection(), connection()
+	if _, err := other.CreateDataChannel("any", nil); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := other.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pc.SetRemoteDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := pc.CreateAnswer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(answer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	for n := range 3 {
+		if err := pc.AddICECandidate(nothing(n)); err != nil {
+			t.Errorf("pion does not take it: %v", err)
+		}
+	}
+	taken := func() (n int) {
+		for _, s := range pc.GetStats() {
+			if c, ok := s.(webrtc.ICECandidateStats); ok && c.Type == webrtc.StatsTypeRemoteCandidate && c.Protocol == "tcp" {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "all of them", func() bool { return taken() == 3 })
+	for _, s := range pc.GetStats() {
+		pair, ok := s.(webrtc.ICECandidatePairStats)
+		if !ok {
+			continue
+		}
+		if remote, ok := pc.GetStats()[pair.RemoteCandidateID].(webrtc.ICECandidateStats); ok && remote.Protocol == "tcp" {
+			t.Errorf("a pair with nothing: %+v", remote)
+		}
+	}
+}
