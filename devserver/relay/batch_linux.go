@@ -10,20 +10,18 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
-
-	"golang.org/x/net/ipv4"
 )
 
 // batchSize is how many datagrams one system call reads or writes at most.
-const batchSize = 32
+const batchSize = 64
 
-// batch reads and writes many datagrams with one system call each (recvmmsg(2),
-// sendmmsg(2)). x/net does the writing. Its reading makes a net.Addr of each sender,
+// batch reads many datagrams with one system call (recvmmsg(2)), handles them, and
+// writes what comes of it: see runs. x/net's reading makes a net.Addr of each sender,
 // which takes memory for each packet, so that is done here.
 type batch struct {
 	front *udpFront
 	raw   syscall.RawConn
-	out   *ipv4.PacketConn
+	out   *runs
 
 	buffers [batchSize]buffer
 	names   [batchSize]syscall.RawSockaddrInet6
@@ -32,9 +30,6 @@ type batch struct {
 	recv    func(fd uintptr) bool // b.receive, made once
 	n       int                   // how many receive read
 	errno   syscall.Errno
-
-	messages [batchSize]ipv4.Message // to be sent
-	pending  int
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -53,7 +48,7 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("reading UDP: %w", err)
 	}
-	b := &batch{front: f, raw: raw, out: ipv4.NewPacketConn(conn)}
+	b := &batch{front: f, raw: raw, out: newRuns(f, conn, raw)}
 	b.recv = b.receive
 	for i := range b.headers {
 		b.vectors[i].Base = &b.buffers[i][0]
@@ -61,7 +56,6 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 		h := &b.headers[i].header
 		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
 		h.Iov, h.Iovlen = &b.vectors[i], 1
-		b.messages[i].Buffers = make([][]byte, 1)
 	}
 	for {
 		if err := b.read(); err != nil {
@@ -69,9 +63,9 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 		}
 		now := time.Now().UnixNano()
 		for i := range b.n {
-			f.take(b.sender(i), b.buffers[i][:b.headers[i].length], now, b)
+			f.take(b.sender(i), b.buffers[i][:b.headers[i].length], now, b.out)
 		}
-		b.flush()
+		b.out.flush()
 	}
 }
 
@@ -121,31 +115,4 @@ func (b *batch) sender(i int) netip.AddrPort {
 		addr = addr.WithZone(strconv.FormatUint(uint64(name.Scope_id), 10))
 	}
 	return netip.AddrPortFrom(addr, port)
-}
-
-// collect keeps a message for a client of this socket until flush.
-func (b *batch) collect(to *client, message []byte) bool {
-	if to.out != b.front {
-		return false
-	}
-	if b.pending == batchSize {
-		b.flush()
-	}
-	m := &b.messages[b.pending]
-	m.Buffers[0], m.Addr = message, to.net
-	b.pending++
-	return true
-}
-
-// flush sends what was collected. A datagram that the system does not take is lost.
-func (b *batch) flush() {
-	for rest := b.messages[:b.pending]; len(rest) > 0; {
-		n, err := b.out.WriteBatch(rest, 0)
-		if err != nil || n < 1 {
-			b.front.server.counts.dropped.Add(1)
-			n = max(n, 0) + 1
-		}
-		rest = rest[min(n, len(rest)):]
-	}
-	b.pending = 0
 }

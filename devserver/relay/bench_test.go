@@ -45,7 +45,7 @@ type discard struct{ *wire }
 func (discard) WriteTo(p []byte, _ net.Addr) (int, error) { return len(p), nil }
 
 // twoEnds makes two clients that have a channel to each other, without pion.
-func twoEnds(t testing.TB, s *Server) (f *udpFront, clients [2]*client) {
+func twoEnds(t testing.TB, s *Server, sessions [2]string) (f *udpFront, clients [2]*client) {
 	t.Helper()
 	f = newUDPFront(s, discard{newWire()})
 	var sockets [2]*relayed
@@ -54,7 +54,7 @@ func twoEnds(t testing.TB, s *Server) (f *udpFront, clients [2]*client) {
 		clients[i] = &client{front: f.front, addr: addrPort(addr), net: addr, out: f}
 		f.remember(clients[i])
 		var err error
-		if sockets[i], err = s.hub.add(clients[i], "a", false); err != nil {
+		if sockets[i], err = s.hub.add(clients[i], sessions[i], false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, clients := twoEnds(t, s)
+	f, clients := twoEnds(t, s, [2]string{"a", "a"})
 	frame := channelData(1200)
 	if n := testing.AllocsPerRun(1000, func() { f.take(clients[0].addr, frame, 1, nil) }); n != 0 {
 		t.Errorf("%v allocations per packet", n)
@@ -80,21 +80,27 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	}
 }
 
-// Of a burst, one second's worth passes.
+// Of a burst, one second's worth passes: of all that one owner's sessions send.
 func TestBytesPerSecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Config{BytesPerSecond: 12_000})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, clients := twoEnds(t, s)
-		for range 20 {
-			f.take(clients[0].addr, channelData(1200), 1, nil)
-		}
-		if got := s.Stats(); got.Packets != 10 || got.Dropped != 10 || got.Bytes != 12_000 {
-			t.Errorf("%+v", got)
-		}
-	})
+	for sessions, want := range map[[2]string]uint64{
+		{"a", "a"}: 10, {"a.1", "a.2"}: 10, {"a", "a."}: 10, {"a.1", "b.1"}: 20,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, err := New(Config{BytesPerSecond: 12_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, clients := twoEnds(t, s, sessions)
+			for range 20 {
+				for _, c := range clients {
+					f.take(c.addr, channelData(1200), 1, nil)
+				}
+			}
+			if got := s.Stats(); got.Packets != want || got.Dropped != 40-want || got.Bytes != 1200*want {
+				t.Errorf("%q: %+v", sessions, got)
+			}
+		})
+	}
 }
 
 // The same with real sockets. The clients of this test take no memory for a packet

@@ -1,10 +1,12 @@
 package relay
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,22 +51,43 @@ func FuzzDatagram(f *testing.F) {
 	})
 }
 
+// keeper is a collector that keeps what it gets.
+type keeper struct{ got []string }
+
+func (k *keeper) collect(_ *client, message []byte) bool {
+	k.got = append(k.got, string(message))
+	return true
+}
+
 // FuzzChannelData drives the fast path with an allocation and a channel that exist.
+// What comes out is what went in, without padding, or nothing.
 func FuzzChannelData(f *testing.F) {
 	s, err := New(Config{})
 	if err != nil {
 		f.Fatal(err)
 	}
-	front, clients := twoEnds(f, s)
+	front, clients := twoEnds(f, s, [2]string{"a", "b"})
 	f.Add([]byte("\x40\x01\x00\x05hello\x00\x00\x00"))
 	f.Add([]byte("\x40\x01\x00\x05hell"))
+	f.Add([]byte("\x40\x02\x00\x05hello"))
+	f.Add([]byte("\x40\x01\x00\x00"))
+	f.Add([]byte("\x40\x01\x00"))
 	f.Add([]byte("\x7f\xff\xff\xff"))
+	f.Add(channelData(maxPayload))
+	f.Add(channelData(maxPayload + 1))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		before := s.Stats()
-		front.take(clients[0].addr, append([]byte(nil), raw...), 1, nil)
-		after := s.Stats()
-		if n := after.Bytes - before.Bytes; n > uint64(len(raw)) {
-			t.Errorf("%d bytes went in, %d came out", len(raw), n)
+		var want []string
+		if len(raw) >= headroom && raw[0] == 0x40 && raw[1] == 1 {
+			n := int(binary.BigEndian.Uint16(raw[2:]))
+			if n <= maxPayload && n <= len(raw)-headroom {
+				want = append(want, string(raw[:headroom+n]))
+			}
+		}
+		var k keeper
+		before := s.Stats().Packets
+		front.take(clients[0].addr, append([]byte(nil), raw...), 1, &k)
+		if !slices.Equal(k.got, want) || s.Stats().Packets-before != uint64(len(want)) {
+			t.Errorf("%q comes out as %q", raw, k.got)
 		}
 	})
 }

@@ -227,6 +227,63 @@ func TestImpair(t *testing.T) {
 	})
 }
 
+// A session that comes after the call has the network that it is told then, each of
+// one owner's its own, and again when it comes back.
+func TestImpairLaterSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, w, end := wired(t, Config{Lifetime: time.Hour})
+		defer end()
+		delay := map[string]time.Duration{"a.1": 100 * time.Millisecond, "a.2": 300 * time.Millisecond}
+		var asked []string
+		impair := func() {
+			if err := s.Impair(func(session string) Path {
+				asked = append(asked, session)
+				return Path{Up: Impairment{Delay: delay[session]}}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		impair()
+		w.allocate(t, s, 1, "b")
+		check := func(session string, want time.Duration) {
+			t.Helper()
+			w.allocate(t, s, 0, session)
+			for n, name := range []string{session, "b"} {
+				number := stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{0x40, 1, 0, 0}}
+				if code := w.ask(t, s, at(n), name, stun.MethodChannelBind, number, to(s.relayedOf(at(1-n)).addr)); code != 0 {
+					t.Fatal(code)
+				}
+			}
+			for _, took := range w.stream(5) {
+				if took != want {
+					t.Errorf("%s: a packet took %s, not %s", session, took, want)
+				}
+			}
+			if err := s.relayedOf(at(0)).Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			// A channel's number and peer stay each other's for a while (RFC 8656 §12).
+			if err := s.relayedOf(at(1)).Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			w.allocate(t, s, 1, "b")
+		}
+		check("a.1", 100*time.Millisecond)
+		check("a.2", 300*time.Millisecond)
+		check("a.3", 0)
+		delay["a.1"] = 200 * time.Millisecond
+		check("a.1", 200*time.Millisecond) // asked again, because it had gone
+		delay["a.1"] = 50 * time.Millisecond
+		impair()
+		check("a.1", 50*time.Millisecond)
+		if !slices.Contains(asked, "b") || slices.Contains(asked, "a") {
+			t.Errorf("asked for %q", asked)
+		}
+	})
+}
+
 func (s *Server) relayedOf(from interface{ String() string }) *relayed {
 	s.hub.mu.RLock()
 	defer s.hub.mu.RUnlock()

@@ -144,6 +144,57 @@ func TestQuotas(t *testing.T) {
 	}
 }
 
+// Sessions with the same name up to a "." have their quota together, whichever of them
+// comes and goes, and nobody else has it.
+func TestQuotaOfOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, w, end := wired(t, Config{PerSession: 2, Lifetime: time.Hour})
+		defer end()
+		for n, c := range []struct {
+			session string
+			want    stun.ErrorCode
+		}{
+			{"a.1", 0}, {"a.2", 0}, {"a.3", stun.CodeAllocQuotaReached}, {"a", stun.CodeAllocQuotaReached},
+			{"a.1", stun.CodeAllocQuotaReached}, {"ab", 0}, {"b.a", 0}, {"b.a.1", 0}, {"b", stun.CodeAllocQuotaReached},
+		} {
+			if got := w.allocate(t, s, n, c.session); got != c.want {
+				t.Errorf("allocation of %s: %d", c.session, got)
+			}
+		}
+		none := stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}}
+		if code := w.ask(t, s, at(0), "a.1", stun.MethodRefresh, none); code != 0 {
+			t.Fatalf("Refresh: %d", code)
+		}
+		synctest.Wait()
+		if code := w.allocate(t, s, 10, "a.3"); code != 0 {
+			t.Errorf("after one of the owner's has gone: %d", code)
+		}
+		if code := w.allocate(t, s, 11, "a.4"); code != stun.CodeAllocQuotaReached {
+			t.Errorf("and one more: %d", code)
+		}
+		<-time.After(silent) // "ab" and "b" are as silent, and stay
+		if code := w.ask(t, s, at(10), "a.3", stun.MethodRefresh); code != 0 {
+			t.Fatalf("Refresh: %d", code)
+		}
+		if code := w.allocate(t, s, 11, "a.4"); code != 0 {
+			t.Errorf("in the place of a silent one of the owner's: %d", code)
+		}
+		synctest.Wait()
+		for n, session := range map[int]string{10: "a.3", 11: "a.4", 5: "ab", 6: "b.a", 7: "b.a.1"} {
+			if code := w.ask(t, s, at(n), session, stun.MethodRefresh); code != 0 {
+				t.Errorf("the allocation of %s: %d", session, code)
+			}
+		}
+		for n, session := range map[int]string{10: "a.3", 11: "a.4", 5: "ab", 6: "b.a", 7: "b.a.1"} {
+			w.ask(t, s, at(n), session, stun.MethodRefresh, none)
+		}
+		synctest.Wait()
+		if len(s.hub.owners) != 0 || len(s.hub.sessions) != 0 {
+			t.Errorf("%d owners and %d sessions are kept without an allocation", len(s.hub.owners), len(s.hub.sessions))
+		}
+	})
+}
+
 // A page that is reloaded takes the place of what it left behind, once that is
 // silent for 15 s; nobody else's.
 func TestReload(t *testing.T) {

@@ -5,9 +5,10 @@
 //	benchmarks [-programs DIR] [-counterparts DIR] [-rounds N] [-duration TIME] [-quick] [-json] [NAME…]
 //
 // startup is the time to the first trusted response, signaling what a message, a
-// join and an idle connection cost, and soak whether anything is lost while lines
-// break: see startup.go, signaling.go and package soak. The servers measured
-// against are in bareserver, barerelay and counterparts; loadgen makes the load.
+// join and an idle connection cost, soak whether anything is lost while lines
+// break, and relay what a relayed packet costs: see startup.go, signaling.go, package
+// soak and relaying.go. The servers measured against are in bareserver, barerelay and
+// counterparts, and coturn; loadgen and relayload make the load.
 //
 // A missed goal is a result, not a failure: the exit code is 0. It is 1 when
 // something could not be measured and 2 for wrong usage. All it starts, it ends;
@@ -42,6 +43,7 @@ func benchmarks() []benchmark {
 		{"startup", startup, 5 * time.Minute},
 		{"signaling", signaling, time.Hour},
 		{"soak", soaking, time.Hour},
+		{"relay", relaying, time.Hour},
 	}
 }
 

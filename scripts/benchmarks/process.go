@@ -29,9 +29,16 @@ type process struct {
 // startServer starts a server on its core, and returns when its port takes
 // connections. Its stop has to be called.
 func startServer(ctx context.Context, c contestant, port string) (*process, error) {
+	return startUnpinned(ctx, c, port, "taskset", "-c", serverCore)
+}
+
+// startUnpinned is startServer on all cores. What is before the server's own command is
+// a program that becomes it.
+func startUnpinned(ctx context.Context, c contestant, port string, before ...string) (*process, error) {
 	p := &process{address: net.JoinHostPort("127.0.0.1", port)}
 	ctx, p.end = context.WithCancel(ctx)
-	p.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", serverCore}, c.args(port)...)...)
+	args := append(before, c.args(port)...)
+	p.cmd = exec.CommandContext(ctx, args[0], args[1:]...)
 	p.cmd.Env, p.cmd.Stderr = c.env, &p.log
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = stopLimit

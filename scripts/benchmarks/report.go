@@ -45,8 +45,9 @@ type result struct {
 
 // A verdict is on a median.
 type verdict struct {
-	Goal float64 `json:"goal"` // at most
-	Met  bool    `json:"met"`
+	Goal    float64 `json:"goal"` // at most
+	Met     bool    `json:"met"`
+	AtLeast bool    `json:"at_least,omitempty"` // not at most
 }
 
 // A ratio compares two things measured in the same round, over all rounds.
@@ -58,13 +59,17 @@ type ratio struct {
 
 // String is the end of a line of the list; empty without a goal.
 func (v *verdict) String() string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return ""
-	case v.Met:
-		return fmt.Sprintf("\tat most %.2g: goal met", v.Goal)
 	}
-	return fmt.Sprintf("\tat most %.2g: goal missed", v.Goal)
+	bound, outcome := "most", "missed"
+	if v.AtLeast {
+		bound = "least"
+	}
+	if v.Met {
+		outcome = "met"
+	}
+	return fmt.Sprintf("\tat %s %.2g: goal %s", bound, v.Goal, outcome)
 }
 
 type spread struct {
@@ -88,18 +93,28 @@ func (r *report) add(name, unit string, values []float64) {
 // bound reports what was measured and has a goal of its own.
 func (r *report) bound(name, unit string, values []float64, goal float64) {
 	s := newSpread(values)
-	r.Results = append(r.Results, result{name, unit, s, &verdict{goal, s.Median <= goal}})
+	r.Results = append(r.Results, result{name, unit, s, &verdict{Goal: goal, Met: s.Median <= goal}})
 }
 
 // compare reports how many times the limit the values are, round by round: the
 // median of the ratios, not the ratio of the medians.
 func (r *report) compare(name string, values, limit []float64, goal float64) {
+	s := newSpread(ratios(values, limit))
+	r.Ratios = append(r.Ratios, ratio{name, verdict{Goal: goal, Met: s.Median <= goal}, s})
+}
+
+// exceed is compare where the goal is to be reached.
+func (r *report) exceed(name string, values, limit []float64, goal float64) {
+	s := newSpread(ratios(values, limit))
+	r.Ratios = append(r.Ratios, ratio{name, verdict{Goal: goal, Met: s.Median >= goal, AtLeast: true}, s})
+}
+
+func ratios(values, limit []float64) []float64 {
 	each := make([]float64, len(values))
 	for i := range values {
 		each[i] = values[i] / limit[i]
 	}
-	s := newSpread(each)
-	r.Ratios = append(r.Ratios, ratio{name, verdict{goal, s.Median <= goal}, s})
+	return each
 }
 
 func (r *report) print(out io.Writer) error {

@@ -41,11 +41,14 @@ func TestReportSaysWhetherGoalsAreMet(t *testing.T) {
 	r.add("ours", "ms", []float64{10, 20})
 	r.compare("good", []float64{1, 1}, []float64{1, 1}, 1.5)
 	r.compare("bad", []float64{9, 9}, []float64{1, 1}, 2)
+	r.exceed("more", []float64{9, 9}, []float64{1, 1}, 8)
+	r.exceed("less", []float64{9, 9}, []float64{1, 1}, 10)
 	var text bytes.Buffer
 	if err := r.print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"15.0 ms   (10.0–20.0)", "at most 1.5: goal met", "at most 2: goal missed", "2 rounds"} {
+	for _, want := range []string{"15.0 ms   (10.0–20.0)", "at most 1.5: goal met", "at most 2: goal missed",
+		"at least 8: goal met", "at least 10: goal missed", "2 rounds"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, &text)
 		}

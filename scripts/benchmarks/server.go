@@ -69,13 +69,9 @@ func (s server) fetch(ctx context.Context, port, body string) error {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	pem, err := os.ReadFile(s.root)
+	roots, err := readRoots(s.root)
 	if err != nil {
 		return err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s has no certificate", s.root)
 	}
 	secure := tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 	req, err := http.NewRequest(http.MethodGet, "https://localhost:"+port+"/", nil)
@@ -98,6 +94,19 @@ func (s server) fetch(ctx context.Context, port, body string) error {
 		return fmt.Errorf("the answer is %s, %q", resp.Status, got)
 	}
 	return nil
+}
+
+// readRoots reads the file of a root.
+func readRoots(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate", file)
+	}
+	return roots, nil
 }
 
 // dial tries to connect until it can or the context ends.

@@ -14,19 +14,24 @@ type table struct {
 	rows [][]string
 }
 
-// cell is a measured median and, where there is one, what it may be at most.
+// cell is a measured median and, where there is one, what it may be at most or must be
+// at least.
 func cell(median float64, v *verdict) string {
 	text := figure(median)
-	switch {
-	case v == nil:
+	if v == nil {
 		return text
-	case v.Met:
-		return fmt.Sprintf("%s (≤ %s)", text, figure(v.Goal))
+	}
+	met, missed := "≤", ">"
+	if v.AtLeast {
+		met, missed = "≥", "<"
+	}
+	if v.Met {
+		return fmt.Sprintf("%s (%s %s)", text, met, figure(v.Goal))
 	}
 	if text == figure(v.Goal) {
 		text = fmt.Sprintf("%.3f", median) // missed by little
 	}
-	return fmt.Sprintf("**%s** (> %s)", text, figure(v.Goal))
+	return fmt.Sprintf("**%s** (%s %s)", text, missed, figure(v.Goal))
 }
 
 // figure is a number with as many digits as mean something.

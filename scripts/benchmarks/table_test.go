@@ -13,9 +13,11 @@ func TestCells(t *testing.T) {
 	}{
 		{1234.5, nil, "1234"},
 		{12.34, nil, "12.3"},
-		{0.249, &verdict{0.25, true}, "0.25 (≤ 0.25)"},
-		{0.31, &verdict{0.25, false}, "**0.31** (> 0.25)"},
-		{0.2511, &verdict{0.25, false}, "**0.251** (> 0.25)"},
+		{0.249, &verdict{Goal: 0.25, Met: true}, "0.25 (≤ 0.25)"},
+		{0.31, &verdict{Goal: 0.25, Met: false}, "**0.31** (> 0.25)"},
+		{0.2511, &verdict{Goal: 0.25, Met: false}, "**0.251** (> 0.25)"},
+		{2.3, &verdict{Goal: 1.5, Met: true, AtLeast: true}, "2.30 (≥ 1.50)"},
+		{1.2, &verdict{Goal: 1.5, AtLeast: true}, "**1.20** (< 1.50)"},
 	} {
 		if got := cell(test.median, test.verdict); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
