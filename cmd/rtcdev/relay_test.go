@@ -3,9 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -111,6 +113,33 @@ func TestDirectCallBetweenBrowsers(t *testing.T) {
 		t.Logf("%s: the call goes by %s", v.name, v.get(selectedPair))
 	}
 	leave(pair)
+}
+
+// How long 20 calls took that may use nothing but the relay, in Chromium, with the
+// addresses that the server gives: from the click that joins the room, and from the offer.
+// The goal is a median of 500 ms.
+func TestRelayConnectTime(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.labFolder(), "--port", "0")
+	p := a.open(s.ready.URL + "?rtcdev-relay")
+	wantRelayOnly(p, `call("warm-up").then(({ a, b }) => { a.leave(); b.leave(); return a.pc; })`)
+	for _, kind := range []string{"", "udp", "tcp"} {
+		var click, offer []float64
+		for i := range 20 {
+			got := eval[[2]float64](p, fmt.Sprintf(`call("connect-%d", %q).then(({ a, b, sinceClick, sinceOffer }) => {
+				a.leave();
+				b.leave();
+				return [sinceClick, sinceOffer];
+			})`, i, kind))
+			click, offer = append(click, got[0]), append(offer, got[1])
+		}
+		slices.Sort(click)
+		slices.Sort(offer)
+		t.Logf("by %s: from the click %.0f ms (%.0f to %.0f), from the offer %.0f ms (%.0f to %.0f)", cmp.Or(kind, "all"),
+			click[10], click[0], click[19], offer[10], offer[0], offer[19])
+	}
+	p.wantQuietConsole()
 }
 
 // leave checks that there was no trouble, and closes the pages.
