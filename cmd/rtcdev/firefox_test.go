@@ -28,9 +28,15 @@ type firefox struct {
 	cmd   *exec.Cmd
 	log   *firefoxLog
 	ended chan struct{} // closed when the browser itself has ended
-	conn  *websocket.Conn
-	calls int    // how many commands were sent: each needs an id of its own
-	page  string // the browsing context
+	*bidi
+	page string // the browsing context
+}
+
+// bidi is the connection that Firefox is driven over.
+type bidi struct {
+	conn    *websocket.Conn
+	calls   int                 // how many commands were sent: each needs an id of its own
+	console map[string][]string // the errors and warnings of each browsing context
 }
 
 // startFirefox starts Firefox for the person whose home folder this is, without
@@ -84,16 +90,50 @@ func (f *firefox) connect() {
 	if err != nil {
 		f.t.Fatalf("connecting to Firefox: %v\n%s", err, f.log)
 	}
-	f.conn = conn
+	f.bidi = &bidi{conn: conn, console: make(map[string][]string)}
 	type object = map[string]any
 	if err := f.call("session.new", object{"capabilities": object{"alwaysMatch": object{"acceptInsecureCerts": false}}}, nil); err != nil {
 		f.t.Fatal(err)
 	}
-	var created struct{ Context string }
-	if err := f.call("browsingContext.create", object{"type": "tab"}, &created); err != nil {
+	if err := f.call("session.subscribe", object{"events": []string{"log.entryAdded"}}, nil); err != nil {
 		f.t.Fatal(err)
 	}
-	f.page = created.Context
+	if f.page, err = f.newTab(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// newTab returns the browsing context of a new tab.
+func (f *firefox) newTab() (string, error) {
+	var created struct{ Context string }
+	err := f.call("browsingContext.create", map[string]any{"type": "tab"}, &created)
+	return created.Context, err
+}
+
+// another shows another page, in a tab of its own.
+func (f *firefox) another() (*firefox, error) {
+	page, err := f.newTab()
+	return &firefox{t: f.t, cmd: f.cmd, log: f.log, ended: f.ended, bidi: f.bidi, page: page}, err
+}
+
+// trouble returns what the page's console has shown of errors and warnings.
+func (f *firefox) trouble() []string {
+	if err := f.call("session.status", map[string]any{}, nil); err != nil { // reads what came before
+		return []string{err.Error()}
+	}
+	return f.console[f.page]
+}
+
+// heard keeps what a console shows.
+func (b *bidi) heard(method string, params json.RawMessage) {
+	var entry struct {
+		Level, Text string
+		Source      struct{ Context string }
+	}
+	if method != "log.entryAdded" || json.Unmarshal(params, &entry) != nil || entry.Level != "warn" && entry.Level != "error" {
+		return
+	}
+	b.console[entry.Source.Context] = append(b.console[entry.Source.Context], entry.Level+": "+entry.Text)
 }
 
 // call sends a command and waits for its answer, whose result it decodes.
@@ -110,12 +150,15 @@ func (f *firefox) call(method string, params map[string]any, result any) error {
 			Type           string
 			Error, Message string
 			Result         json.RawMessage
+			Method         string
+			Params         json.RawMessage
 		}
 		if err := f.conn.ReadJSON(&answer); err != nil {
 			return fmt.Errorf("waiting for Firefox to answer %s: %w\n%s", method, err, f.log)
 		}
 		switch {
-		case answer.ID != f.calls: // an event
+		case answer.ID != f.calls:
+			f.heard(answer.Method, answer.Params)
 		case answer.Type != "success":
 			return fmt.Errorf("%s: %s: %s", method, answer.Error, answer.Message)
 		case result == nil:
@@ -158,10 +201,10 @@ func (f *firefox) evaluate(js string) (string, error) {
 // close lets Firefox end as its Quit does, so that it writes down what it keeps
 // in the profile, and ends it by force if it does not.
 func (f *firefox) close() {
-	if f.conn != nil {
+	if f.bidi != nil {
 		_ = f.call("browser.close", map[string]any{}, nil) // if it has ended already, so much the better
 		_ = f.conn.Close()
-		f.conn = nil
+		f.bidi = nil
 		select {
 		case <-f.ended:
 		case <-time.After(patience / 2):

@@ -22,20 +22,24 @@ type visitor struct {
 	goTo  func(url string) error
 	again func() error                    // loads the page again
 	ask   func(js string) (string, error) // the value must be a string
+	tab   func() *visitor                 // another tab of the browser
+	said  func() []string                 // errors and warnings that its console has shown
 }
 
 // beforeEveryPage runs before the scripts of a page. It keeps what the page prints,
-// its errors and its peer connections, and holds back the camera until allow().
+// its errors and its peer connections, and holds back the camera until allow(). What
+// window.beforePC makes of a configuration is what the browser gets.
 const beforeEveryPage = `(() => {
 	window.printed = [];
 	window.errors = [];
 	window.testPCs = [];
 	addEventListener("error", (event) => errors.push(String(event.message || event.target.src)), true);
 	addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
+	addEventListener("securitypolicyviolation", ({ blockedURI }) => errors.push("refused: " + blockedURI));
 	const print = console.log.bind(console);
 	console.log = (...args) => { printed.push(args); print(...args); };
 	window.RTCPeerConnection = class extends RTCPeerConnection {
-		constructor(...args) { super(...args); testPCs.push(this); }
+		constructor(...args) { super(...(window.beforePC ? [beforePC(args[0])] : args)); testPCs.push(this); }
 	};
 	const waiting = [];
 	window.asks = 0;
@@ -59,7 +63,16 @@ func (a *account) withChromium() *visitor {
 	a.t.Helper()
 	p := a.startBrowser()
 	v := visitTab(a.t, p.ctx)
-	v.chrom = p
+	v.chrom, v.said = p, p.trouble
+	v.tab = func() *visitor {
+		ctx, cancel := chromedp.NewContext(p.ctx)
+		a.t.Cleanup(cancel)
+		another := visitTab(a.t, ctx)
+		console := &tab{t: a.t, ctx: ctx}
+		go console.listen(chromedp.Console(ctx))
+		another.said, another.tab = console.trouble, v.tab
+		return another
+	}
 	return v
 }
 
@@ -111,10 +124,24 @@ func (a *account) withFirefox() *visitor {
 	if err := f.call("script.addPreloadScript", add, nil); err != nil {
 		a.t.Fatal(err)
 	}
-	again := func() error {
+	return visitPage(a.t, f)
+}
+
+// visitPage makes a visitor of the page that Firefox shows.
+func visitPage(t *testing.T, f *firefox) *visitor {
+	v := &visitor{t: t, name: "Firefox", goTo: f.navigate, ask: f.evaluate, said: f.trouble}
+	v.again = func() error {
 		return f.call("browsingContext.reload", map[string]any{"context": f.page, "wait": "complete"}, nil)
 	}
-	return &visitor{t: a.t, name: "Firefox", goTo: f.navigate, again: again, ask: f.evaluate}
+	v.tab = func() *visitor {
+		t.Helper()
+		another, err := f.another()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return visitPage(t, another)
+	}
+	return v
 }
 
 // root is the file of the account's authority.
@@ -193,5 +220,15 @@ func (v *visitor) wantNoErrors() {
 	v.t.Helper()
 	if got := v.get("JSON.stringify(errors)"); got != "[]" {
 		v.t.Errorf("%s: errors in the page: %s\nit printed %s", v.name, got, v.get("JSON.stringify(printed)"))
+	}
+}
+
+// wantQuietConsole checks that no script has failed, and that the browser complained of
+// nothing.
+func (v *visitor) wantQuietConsole() {
+	v.t.Helper()
+	v.wantNoErrors()
+	for _, problem := range v.said() {
+		v.t.Errorf("%s: console: %s", v.name, problem)
 	}
 }

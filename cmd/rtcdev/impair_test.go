@@ -1,0 +1,210 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// labFolder is a folder with a page for measurements, lab.html.
+func (a *account) labFolder() string {
+	a.t.Helper()
+	page, err := os.ReadFile("testdata/relay/lab.html")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.pages(map[string]string{"index.html": string(page)})
+}
+
+// pages makes a folder of files.
+func (a *account) pages(files map[string]string) string {
+	a.t.Helper()
+	dir := tempDir(a.t)
+	for name, text := range files {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// networks is what /_rtcdev/impair answers.
+type networks struct {
+	All          string
+	Rooms, Peers map[string]string
+}
+
+// impair posts spec to the server, for ?query, and returns what it has then.
+func (s *server) impair(client *http.Client, query, spec string) (now networks) {
+	s.t.Helper()
+	answer, err := client.Post(s.ready.URL+"_rtcdev/impair?"+query, "text/plain", strings.NewReader(spec))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("impair ?%s %s: %s, %v\n%s", query, spec, answer.Status, err, body)
+	}
+	if err := json.Unmarshal(body, &now); err != nil {
+		s.t.Fatal(err)
+	}
+	return now
+}
+
+// All of the rest is read from Chromium's own statistics, on a page whose connections go
+// through the relay because of --impair alone.
+
+// A round trip has the delay twice. What is asserted is the time that was added: the mean
+// of 12 of the browser's checks with the delay, less the shortest of as many without.
+func TestImpairedDelay(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.labFolder(), "--port", "0", "--impair", "off")
+	client, p := trustingClient(t, a.root()), a.open(s.ready.URL)
+	wantRelayOnly(p, `call("delay", "udp").then((c) => { window.c = c; return c.a.pc; })`)
+	const checks = `roundTrips(c, 6)`
+	before := eval[float64](p, checks)
+	s.impair(client, "", "delay=100ms")
+	eval[float64](p, `ping(c, 3)`) // what was on its way when it changed
+	eval[float64](p, `roundTrips(c, 2)`)
+	after := eval[float64](p, checks)
+	t.Logf("round trips by getStats: %.2f ms, and %.2f ms with delay=100ms: %.2f ms more", before, after, after-before)
+	if math.Abs(after-before-200) > 5 {
+		t.Errorf("delay=100ms adds %.1f ms to a round trip, not 200", after-before)
+	}
+	p.wantQuietConsole()
+}
+
+// wantRelayOnly evaluates JavaScript that makes a connection, and checks its policy.
+func wantRelayOnly(p *tab, js string) {
+	p.t.Helper()
+	if got := eval[string](p, fmt.Sprintf(`(%s).then((pc) => pc.getConfiguration().iceTransportPolicy)`, js)); got != "relay" {
+		p.t.Fatalf("the page's connections may use %s", got)
+	}
+}
+
+// What b receives is counted by its transport (bytesReceived: DTLS and SRTP packets
+// whole, which is what the relay counts, but not STUN, which is 0.2 % here). The sender
+// has more to send than there is room for.
+func TestImpairedRate(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.labFolder(), "--port", "0", "--impair", "rate=500kbps")
+	p := a.open(s.ready.URL)
+	wantRelayOnly(p, `call("rate", "udp").then((c) => { window.c = c; startFlood(c); return wait(2000).then(() => c.a.pc); })`)
+	got := eval[float64](p, `receivedRate(c, 10000)`)
+	t.Logf("received with rate=500kbps, by getStats: %.1f kbit/s", got/1000)
+	if math.Abs(got-500e3) > 15e3 {
+		t.Errorf("received %.1f kbit/s", got/1000)
+	}
+	p.wantQuietConsole()
+}
+
+// enough is of how many packets 5 % are lost within a point, 9,999 times in 10,000:
+// (3.89/0.01)² × 0.05 × 0.95.
+const enough = 7200
+
+// Ten tracks of sound in each direction: 1,000 packets a second, none of which is sent
+// again. (Lost picture is, and browsers differ in how they count that.)
+func TestImpairedLoss(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.labFolder(), "--port", "0", "--impair", "loss=5%")
+	p := a.open(s.ready.URL)
+	wantRelayOnly(p, `call("loss", "udp").then((c) => { window.c = c; return c.a.pc; })`)
+	eval[bool](p, `talk(c, 10).then(() => true)`)
+	var lost, received float64
+	eventually(t, fmt.Sprintf("%d packets", enough), func() error {
+		got := eval[[2]float64](p, `lostAndReceived(c)`)
+		lost, received = got[0], got[1]
+		if lost+received < enough {
+			return fmt.Errorf("%.0f and %.0f lost", received, lost)
+		}
+		return nil
+	})
+	percent := 100 * lost / (lost + received)
+	t.Logf("with loss=5%% %.0f packets came and %.0f were lost, by getStats: %.2f %%", received, lost, percent)
+	if math.Abs(percent-5) > 1 {
+		t.Errorf("%.2f %% were lost", percent)
+	}
+	p.wantQuietConsole()
+}
+
+// While calls go on: for all, for a room, for a peer, by a preset's name, and off.
+func TestImpairLive(t *testing.T) {
+	a := newAccount(t)
+	a.trust()
+	s := a.serve(a.labFolder(), "--port", "0")
+	client, p := trustingClient(t, a.root()), a.open(s.ready.URL)
+	if got := s.impair(client, "", "delay=20ms"); got.All != "delay=20ms" {
+		t.Errorf("the server has %+v", got)
+	}
+	if e := s.event("impaired"); e["reload"] != true || e["network"] != "delay=20ms" {
+		t.Errorf("the event is %v", e)
+	}
+	do(p, "loading it again, as the event says", chromedp.Reload())
+	wantRelayOnly(p, `Promise.all([call("kitchen", "udp"), call("attic", "udp")]).then(([k, at]) => { window.kitchen = k; window.attic = at; return k.a.pc; })`)
+	peer := eval[string](p, `kitchen.a.id`)
+	for _, step := range []struct {
+		query, spec    string
+		kitchen, attic float64 // ms of a round trip
+	}{
+		{"", "delay=20ms", 40, 40},
+		{"room=attic", "delay=90ms", 40, 180},
+		{"peer=" + peer, "delay=150ms", 320, 180}, // there 150, back 20 + 150
+		{"", "off", 300, 180},
+		{"peer=" + peer[:6], "off", 0, 180},
+		{"", "satellite", 560, 180},
+		{"room=attic", "off", 560, 560},
+		{"", "off", 0, 0},
+	} {
+		now := s.impair(client, step.query, step.spec)
+		if e := s.event("impaired"); e["reload"] != false {
+			t.Errorf("?%s %s: the event is %v", step.query, step.spec, e)
+		}
+		// One at first for what was on its way.
+		got := eval[[2]float64](p, `Promise.all([kitchen, attic].map((c) => ping(c, 1).then(() => ping(c, 4))))`)
+		t.Logf("?%s %s: %.0f ms; %+v", step.query, step.spec, got, now)
+		slack := 30.0
+		if step.spec == "satellite" {
+			slack = 100 // has a jitter of 10 ms, and the shortest may be shorter, too
+		}
+		for i, want := range []float64{step.kitchen, step.attic} {
+			if math.Abs(got[i]-want) > slack {
+				t.Errorf("?%s %s: call %d has round trips of %.0f ms, not %.0f", step.query, step.spec, i, got[i], want)
+			}
+		}
+	}
+	p.wantQuietConsole()
+}
+
+// The key i goes through the networks that have names.
+func TestImpairKey(t *testing.T) {
+	a, program := newPerson(t)
+	term := a.onTerminal(program, "serve", "--port", "0", "--trust=no")
+	term.see(`(https://localhost:\d+/\?room=lobby)`)
+	for _, shows := range []string{
+		`all calls: loss=1%,delay=100ms,jitter=20ms,rate=1600kbps\s+Reload the pages that are open`,
+		`all calls: loss=35%`, `all calls: loss=0.5%,delay=280ms`, `all calls: loss=3%`, `all calls: a good network`,
+	} {
+		term.typeKeys("i\r")
+		term.see(shows)
+	}
+	term.typeKeys("\x03")
+	if err := <-term.ended; err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, &term.screen)
+	}
+	if n := strings.Count(term.screen.String(), "Reload the pages"); n != 1 {
+		t.Errorf("it says %d times that pages have to be loaded again:\n%s", n, &term.screen)
+	}
+}
