@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"testing"
 )
 
@@ -39,6 +40,9 @@ func TestServeWithPeer(t *testing.T) {
 	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--with-peer", "--room-token="+theSecret)
 	p := a.open(s.ready.Room)
 	p.wantVideo()
+	if *screenshots != "" {
+		p.screenshot(filepath.Join(*screenshots, "with-peer.png"), 1280, 800)
+	}
 	p.wantQuietConsole()
 	if took := s.interrupt(); took > stopLimit {
 		t.Errorf("the server took %v to stop during a call", took)
