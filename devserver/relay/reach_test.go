@@ -24,11 +24,12 @@ func forbidden(t *testing.T, port uint16) []netip.AddrPort {
 		t.Fatal(err)
 	}
 	for _, a := range own {
-		all = append(all, a.(*net.IPNet).IP.String())
+		if a := a.(*net.IPNet).IP.String(); !slices.Contains(all, a) {
+			all = append(all, a)
+		}
 	}
-	slices.Sort(all)
 	var list []netip.AddrPort
-	for _, a := range slices.Compact(all) {
+	for _, a := range all {
 		list = append(list, netip.AddrPortFrom(netip.MustParseAddr(a), port))
 	}
 	return list
