@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/stun/v4"
 	"go.uber.org/goleak"
@@ -29,7 +30,12 @@ type fakeTURN struct {
 
 func serve(t *testing.T, mangle func(n int, packet []byte) [][]byte) (address string) {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return serveAt(t, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, mangle)
+}
+
+func serveAt(t *testing.T, at *net.UDPAddr, mangle func(n int, packet []byte) [][]byte) (address string) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +173,26 @@ func TestFaultsFailTheRun(t *testing.T) {
 func TestRefusedCredentials(t *testing.T) {
 	if code, _, log := load(t, serve(t, honest), "-password", "guess"); code != 1 || !strings.Contains(log, "refused: 401") {
 		t.Errorf("exit code %d, %s", code, log)
+	}
+}
+
+// A server that listens a little later is waited for.
+func TestServerStarts(t *testing.T) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := conn.LocalAddr().(*net.UDPAddr)
+	conn.Close()
+	result := make(chan string)
+	go func() {
+		code, _, log := load(t, address.String())
+		result <- strconv.Itoa(code) + log
+	}()
+	<-time.After(100 * time.Millisecond)
+	serveAt(t, address, honest)
+	if got := <-result; got != "0" {
+		t.Error(got)
 	}
 }
 
