@@ -28,6 +28,10 @@
 // hands to pion, which does authentication, permissions and lifetimes. pion makes
 // relayed sockets through this package's hub, and tells the hub about channels.
 //
+// On Linux, UDP datagrams are read and written many at a time, and those of one size
+// for one client go down the network stack as one (runs_linux.go). It has one goroutine
+// for each UDP socket.
+//
 // # When allocations end
 //
 // One whose TCP or TLS connection closes ends at once. One over UDP ends when it has

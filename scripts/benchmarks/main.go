@@ -53,7 +53,7 @@ type settings struct {
 	rounds   int    // to measure, after the warm-up; 0 for the benchmark's own number
 	quick    bool   // as little as shows that it works; the figures mean little
 
-	duration     time.Duration // of the soak; 0 for its own
+	duration     time.Duration // of the soak, or of each of the relay's loads; 0 for its own
 	counterparts string        // the folder of the npm packages
 	progress     io.Writer     // for a person who waits
 }
@@ -69,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&s.programs, "programs", ".", "the `folder` that rtcdev and bareserver were built into")
 	flags.IntVar(&s.rounds, "rounds", 0, "how many `rounds` to measure (default: each benchmark's own)")
 	flags.BoolVar(&s.quick, "quick", false, "measure as little as shows that it works")
-	flags.DurationVar(&s.duration, "duration", 0, "how long the soak's peers talk (default 10m)")
+	flags.DurationVar(&s.duration, "duration", 0, "how long the soak's peers talk (default 10m), or each of the relay's loads lasts (default 3s)")
 	flags.StringVar(&s.counterparts, "counterparts", "scripts/counterparts/node_modules", "the `folder` of the npm packages to measure against")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object for each benchmark")
 	for rest := args; ; { // names and flags in any order

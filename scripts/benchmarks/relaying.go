@@ -101,7 +101,7 @@ func turnServers(ctx context.Context, s settings, dir string) ([]turnServer, err
 		return servedCredentials(ctx, port, root)
 	}}}
 	if _, err := exec.LookPath("turnserver"); err != nil {
-		return nil, fmt.Errorf("the server to measure against is coturn: %w", err)
+		return nil, fmt.Errorf("the server to measure against is coturn (apt-get install coturn): %w", err)
 	}
 	for _, threads := range []struct{ name, flag string }{
 		{"coturn", ""}, {"coturn -m 0", "--relay-threads=0"}, {"coturn -m 4", "--relay-threads=4"},
@@ -165,36 +165,38 @@ func servedCredentials(ctx context.Context, port, root string) (username, passwo
 	return "", "", fmt.Errorf("%s names no TURN server: %s", req.URL, body)
 }
 
-// measure runs both loads against one fresh server.
+// measure runs both loads.
 func (t turnServer) measure(ctx context.Context, relayload string, duration time.Duration) (m relayRound, err error) {
+	if m.paced, err = t.load(ctx, relayload, "paced", duration); err != nil {
+		return m, err
+	}
+	m.most, err = t.load(ctx, relayload, "most", duration)
+	return m, err
+}
+
+// load runs one load against a fresh server, which knows nothing of other loads' clients.
+func (t turnServer) load(ctx context.Context, relayload, load string, duration time.Duration) (o relayed, err error) {
 	port, err := freePort()
 	if err != nil {
-		return m, err
+		return o, err
 	}
 	server, err := startUnpinned(ctx, t.contestant, port)
 	if err != nil {
-		return m, err
+		return o, err
 	}
 	defer server.stop()
 	username, password, err := t.credentials(ctx, port)
 	if err != nil {
-		return m, fmt.Errorf("getting credentials: %w\n%s", err, &server.log)
+		return o, fmt.Errorf("getting credentials: %w\n%s", err, &server.log)
 	}
-	run := func(load string) (o relayed, err error) {
-		cmd := exec.CommandContext(ctx, relayload, "-load", load, "-rate", relayPaced, "-duration", duration.String(),
-			"-address", server.address, "-pid", fmt.Sprint(server.pid()), "-username", username, "-password", password)
-		var out, log bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &log
-		if err := cmd.Run(); err != nil {
-			return o, fmt.Errorf("load %q: %w\n%s%s", load, err, &log, &server.log)
-		}
-		return o, json.Unmarshal(out.Bytes(), &o)
+	cmd := exec.CommandContext(ctx, relayload, "-load", load, "-rate", relayPaced, "-duration", duration.String(),
+		"-address", server.address, "-pid", fmt.Sprint(server.pid()), "-username", username, "-password", password)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := cmd.Run(); err != nil {
+		return o, fmt.Errorf("load %q: %w\n%s%s", load, err, &log, &server.log)
 	}
-	if m.paced, err = run("paced"); err != nil {
-		return m, err
-	}
-	m.most, err = run("most")
-	return m, err
+	return o, json.Unmarshal(out.Bytes(), &o)
 }
 
 func (o relayed) perGigabyte() float64 { return o.CPU / (float64(o.Delivered) * relaySize / gigabyte) }

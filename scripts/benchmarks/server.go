@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,6 +26,8 @@ const (
 	pollPause = 100 * time.Microsecond
 	// stopLimit is how long a server may take to end before it is killed.
 	stopLimit = 5 * time.Second
+	// injected is what rtcdev serve adds to pages.
+	injected = `<script src="/_rtcdev/inject.js"></script>`
 )
 
 // A server is a process to measure.
@@ -90,7 +93,8 @@ func (s server) fetch(ctx context.Context, port, body string) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK || string(got) != body {
+	page := strings.Replace(string(got), injected, "", 1)
+	if resp.StatusCode != http.StatusOK || page != body {
 		return fmt.Errorf("the answer is %s, %q", resp.Status, got)
 	}
 	return nil

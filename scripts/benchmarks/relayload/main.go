@@ -154,14 +154,13 @@ func snapshot(j job, clients []*client) (outcome, error) {
 		o.Delivered += c.received.Load()
 		o.Lost += c.lost.Load()
 	}
-	for pid, to := range map[int]*float64{j.pid: &o.CPU, os.Getpid(): &o.Own} {
-		used, err := procstat.CPU(pid)
-		if err != nil {
-			return o, err
-		}
-		*to = used.Seconds()
+	server, err := procstat.CPU(j.pid)
+	if err != nil {
+		return o, err
 	}
-	return o, nil
+	own, err := procstat.CPU(os.Getpid())
+	o.CPU, o.Own = server.Seconds(), own.Seconds()
+	return o, err
 }
 
 func wait(ctx context.Context, d time.Duration) error {
