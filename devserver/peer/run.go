@@ -180,6 +180,8 @@ func (p *participant) hear(m message) {
 	switch m.Type {
 	case "welcome":
 		p.begin(m)
+	case "resumed":
+		p.use(m.ICEServers)
 	case "peer-joined":
 		p.meet(m.Peer, false)
 	case "peer-left":
@@ -200,14 +202,7 @@ func (p *participant) hear(m message) {
 // begin takes the welcome, which may be one of several.
 func (p *participant) begin(m message) {
 	p.id = m.ID
-	p.servers = nil
-	for _, s := range p.cfg.ICEServers {
-		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
-	for _, s := range m.ICEServers {
-		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
-	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+	if p.use(m.ICEServers); p.failure != nil {
 		return
 	}
 	clear(p.others)
@@ -222,6 +217,33 @@ func (p *participant) begin(m message) {
 			p.drop(c)
 		}
 	}
+}
+
+// use takes the server's STUN and TURN servers, whose credentials are new in every welcome
+// and resumption. Connections use them when ICE starts again.
+func (p *participant) use(servers []iceServer) {
+	p.servers = nil
+	for _, s := range p.cfg.ICEServers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	for _, s := range servers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+		return
+	}
+	for _, c := range p.connections {
+		_ = c.pc.SetConfiguration(p.configuration()) // an error means that it is over
+	}
+}
+
+// configuration is that of every connection.
+func (p *participant) configuration() webrtc.Configuration {
+	policy := webrtc.ICETransportPolicyAll
+	if p.cfg.RelayOnly {
+		policy = webrtc.ICETransportPolicyRelay
+	}
+	return webrtc.Configuration{ICEServers: p.servers, ICETransportPolicy: policy}
 }
 
 // A mailbox holds what is to be done on the goroutine of Run. Posting never waits: pion
