@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -74,27 +73,46 @@ func Run(ctx context.Context, cfg Config) (Stats, error) {
 	return stats, err
 }
 
-// RunAll runs cfg.Count peers until ctx ends or, with its error, one of them fails. The
-// Stats are theirs, in order.
+// RunAll runs cfg.Count peers until ctx ends or one of them fails, whose error it returns.
+// The Stats are theirs, in order.
 func RunAll(ctx context.Context, cfg Config) ([]Stats, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	count := max(1, cfg.Count)
-	all, errs := make([]Stats, count), make([]error, count)
+	all := make([]Stats, count)
+	failed := make(chan error, count)
 	var peers sync.WaitGroup
 	for i := range count {
 		one := cfg
 		if count > 1 {
-			one.Room = strings.ReplaceAll(cfg.Room, "%d", strconv.Itoa(i+1))
+			room := i/max(1, cfg.PerRoom) + 1
+			one.URL, one.Room = numbered(cfg.URL, room), numbered(cfg.Room, room)
 		}
 		peers.Go(func() {
-			if all[i], errs[i] = Run(ctx, one); errs[i] != nil {
+			var err error
+			if all[i], err = Run(ctx, one); err != nil {
+				failed <- err
 				cancel()
 			}
 		})
 	}
 	peers.Wait()
-	return all, errors.Join(errs...)
+	close(failed)
+	return all, <-failed // nil if there is none
+}
+
+// numbered puts n in the place of each %d, apart from those that begin a byte in an
+// address (RFC 3986 §2.1).
+func numbered(text string, n int) string {
+	parts := strings.Split(text, "%d")
+	for i, part := range parts[1:] {
+		between := strconv.Itoa(n)
+		if part != "" && strings.Contains("0123456789abcdefABCDEF", part[:1]) {
+			between = "%d"
+		}
+		parts[i+1] = between + part
+	}
+	return strings.Join(parts, "")
 }
 
 func newParticipant(cfg Config) (*participant, error) {
