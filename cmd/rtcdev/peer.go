@@ -161,11 +161,11 @@ func flowFault(s peer.Stats) error {
 		return nil
 	case s.Met == 0:
 		return &fault{fmt.Errorf("nobody else came into the room %q", s.Room), "open the room in a browser: rtcdev serve --open", exitFailed}
-	case !s.MediaReceived && !s.MediaDelivered:
+	case !s.MediaReceived && !s.MediaDelivered && s.Mode != peer.Sink.String():
 		return &fault{fmt.Errorf("no media came through, either way (%d packets were sent)", s.PacketsSent),
 			"try the way through the server: rtcdev peer --relay-only", exitFailed}
 	case !s.MediaReceived:
-		return &fault{fmt.Errorf("nothing came from the other side, and it got %d packets", s.PacketsSent),
+		return &fault{fmt.Errorf("nothing came from the other side; %d packets went there", s.PacketsSent),
 			"is its camera or its microphone on?", exitFailed}
 	}
 	return &fault{fmt.Errorf("the other side has not confirmed any of the %d packets that were sent; %d came from there", s.PacketsSent, s.PacketsReceived),
