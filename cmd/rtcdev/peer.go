@@ -6,19 +6,23 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rtcdev/certs"
 	"rtcdev/devserver/peer"
+	"rtcdev/devserver/signaling"
 )
 
 type peerOptions struct {
 	target    string // an address, or a room of the server on this machine
 	mode      peer.Mode
 	count     int
+	perRoom   int
 	duration  time.Duration
 	stats     bool
 	relayOnly bool
@@ -39,7 +43,8 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 		Long:  peerHelp,
 		Example: `  rtcdev peer                                  into the lobby of rtcdev serve, here
   rtcdev peer https://192.168.0.5:8443/?room=a --mode echo
-  rtcdev peer a --duration 10s --stats`,
+  rtcdev peer a --duration 10s --stats         how the call in room a is, every second
+  rtcdev peer room%d --count 20 --per-room 2   ten calls, in room1 to room10`,
 		Args: atMost(1, "one room"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			o.target = "lobby"
@@ -49,15 +54,19 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 			if o.mode, err = peer.ParseMode(mode); err != nil {
 				return usage("rtcdev peer --mode pattern|echo|sink", "%w", err)
 			}
-			if o.count < 1 {
-				return usage("rtcdev peer --help", "--count starts at 1")
+			switch {
+			case o.count < 1 || o.perRoom < 1:
+				return usage("rtcdev peer --help", "--count and --per-room start at 1")
+			case o.duration < 0:
+				return usage("rtcdev peer --duration 10s", "--duration is a time to stay, not %v", o.duration)
 			}
 			return run(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&mode, "mode", mode, "what to send: `pattern`, echo or sink (nothing)")
-	f.IntVar(&o.count, "count", 1, "how many peers; %d in the room's name becomes their number")
+	f.IntVar(&o.count, "count", 1, "how many `peers`; %d in the room's name becomes the number of the room")
+	f.IntVar(&o.perRoom, "per-room", 1, "with %d in the room's name, how many of the `peers` go into each room")
 	f.DurationVar(&o.duration, "duration", 0, "leave after this `time`, such as 10s; without it, at Ctrl-C")
 	f.BoolVar(&o.stats, "stats", false, "print one JSON line a second")
 	f.BoolVar(&o.relayOnly, "relay-only", false, "use nothing but the server's relay")
@@ -66,7 +75,7 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 
 // peer joins and stays until its time is over or it is interrupted.
 func (a *app) peer(ctx context.Context, o peerOptions) error {
-	cfg := peer.Config{URL: o.target, Mode: o.mode, Count: o.count, RelayOnly: o.relayOnly}
+	cfg := peer.Config{URL: o.target, Mode: o.mode, Count: o.count, PerRoom: o.perRoom, RelayOnly: o.relayOnly}
 	if !strings.Contains(o.target, "://") {
 		cfg.URL, cfg.Room = "https://localhost:8443/", o.target
 	}
@@ -75,7 +84,12 @@ func (a *app) peer(ctx context.Context, o peerOptions) error {
 		return err
 	}
 	if o.stats || a.json {
-		cfg.OnStats = func(s peer.Stats) { _ = a.event(s) } // a closed stdout must not stop the call
+		var one sync.Mutex // at a time: there may be many peers
+		cfg.OnStats = func(s peer.Stats) {
+			one.Lock()
+			defer one.Unlock()
+			_ = a.event(peerEvent{"stats", s}) // a closed stdout must not stop the call
+		}
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
@@ -84,23 +98,78 @@ func (a *app) peer(ctx context.Context, o peerOptions) error {
 		ctx, over = context.WithTimeout(ctx, o.duration)
 		defer over()
 	}
-	a.note("In the room as a test peer; Ctrl-C leaves.\n")
+	a.note("Joining as a test peer; Ctrl-C leaves.\n")
 	all, err := peer.RunAll(ctx, cfg)
 	if err != nil {
-		var untrusted x509.UnknownAuthorityError
-		if errors.As(err, &untrusted) {
-			return &fault{err, "run it where the server's authority is, or rtcdev certs trust there and here", exitTrust}
-		}
-		return &fault{err, "is the server running? rtcdev serve", exitFailed}
+		return peerFault(err)
 	}
+	var sent, received uint64
 	for _, s := range all {
-		if !s.Flowed {
-			return &fault{fmt.Errorf("media did not flow both ways: %d packets sent, %d received", s.PacketsSent, s.PacketsReceived),
-				"is somebody else in the room? rtcdev serve --open", exitFailed}
+		sent, received = sent+s.FramesSent, received+s.FramesReceived
+		if o.stats || a.json {
+			if err := a.event(peerEvent{"ended", s}); err != nil {
+				return err
+			}
 		}
-		a.note("Media flowed both ways: %d frames sent, %d received.\n", s.FramesSent, s.FramesReceived)
+		if err == nil {
+			err = flowFault(s)
+		}
 	}
-	return nil
+	if err == nil {
+		a.note("Media came through as it should: %d frames sent, %d received.\n", sent, received)
+	}
+	return err
+}
+
+// peerEvent is a line of JSON.
+type peerEvent struct {
+	Event string `json:"event"` // "stats" every second, "ended" for each peer in the end
+	peer.Stats
+}
+
+// peerFault adds the next step to what keeps a peer out of its room.
+func peerFault(err error) error {
+	const another = "use the address that rtcdev serve shows"
+	var address *peer.AddressError
+	var untrusted x509.UnknownAuthorityError
+	var otherName x509.HostnameError
+	var noName *net.DNSError
+	var refused *signaling.Error
+	switch {
+	case errors.As(err, &address):
+		return &fault{err, another, exitUsage}
+	case errors.As(err, &untrusted):
+		return &fault{err, "trust the server's authority on this machine: its set-up page, at the same address with http://, shows how", exitTrust}
+	case errors.As(err, &otherName):
+		return &fault{err, another, exitTrust}
+	case errors.As(err, &noName), errors.Is(err, peer.ErrNoSignaling):
+		return &fault{err, another, exitFailed}
+	case errors.Is(err, peer.ErrNotInvited):
+		return &fault{err, "use the whole link that rtcdev serve shows, with its room-token", exitFailed}
+	case errors.As(err, &refused) && refused.Code == signaling.RoomFull:
+		return &fault{err, "choose another room, or let more in: rtcdev serve --room-size 3", exitFailed}
+	case errors.As(err, &refused):
+		return &fault{err, "rtcdev serve --help tells the server's limits", exitFailed}
+	}
+	return &fault{err, "is the server running? rtcdev serve", exitFailed}
+}
+
+// flowFault tells what was missing in a peer's call.
+func flowFault(s peer.Stats) error {
+	switch {
+	case s.Flowed:
+		return nil
+	case s.Met == 0:
+		return &fault{fmt.Errorf("nobody else came into the room %q", s.Room), "open the room in a browser: rtcdev serve --open", exitFailed}
+	case !s.MediaReceived && !s.MediaDelivered && s.Mode != peer.Sink.String():
+		return &fault{fmt.Errorf("no media came through, either way (%d packets were sent)", s.PacketsSent),
+			"try the way through the server: rtcdev peer --relay-only", exitFailed}
+	case !s.MediaReceived:
+		return &fault{fmt.Errorf("nothing came from the other side; %d packets went there", s.PacketsSent),
+			"is its camera or its microphone on?", exitFailed}
+	}
+	return &fault{fmt.Errorf("the other side has not confirmed any of the %d packets that were sent; %d came from there", s.PacketsSent, s.PacketsReceived),
+		"stay longer: it does so some seconds after the beginning", exitFailed}
 }
 
 // trustingOurs trusts what the system does, and the local authority where there is one.

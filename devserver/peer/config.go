@@ -58,8 +58,7 @@ type Config struct {
 	// wss://HOST/_rtcdev/signal. http and ws are without TLS. What else is in its query,
 	// as a room-token, is for the server.
 	URL string
-	// Room is the room's name; default the one in URL, or else "lobby". With Count
-	// above 1, "%d" in it becomes the number of the peer, from 1.
+	// Room is the room's name; default the one in URL, or else "lobby".
 	Room string
 	// Mode is what the peer sends.
 	Mode Mode
@@ -69,8 +68,9 @@ type Config struct {
 	ICEServers []ICEServer
 	// RelayOnly has media go through TURN servers only.
 	RelayOnly bool
-	// Count is how many peers RunAll runs; default 1.
-	Count int
+	// Count is how many peers RunAll runs; default 1. With more, "%d" in Room, or in URL,
+	// becomes the number of the room, from 1, and PerRoom of them (default 1) go into each.
+	Count, PerRoom int
 	// OnStats, if set, gets what has happened so far, every second. RunAll calls it
 	// from several goroutines at once.
 	OnStats func(Stats)

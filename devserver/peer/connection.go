@@ -30,11 +30,7 @@ type connection struct {
 
 // newConnection makes a connection that has everything to send, and has not offered.
 func (p *participant) newConnection(remote string) (*connection, error) {
-	policy := webrtc.ICETransportPolicyAll
-	if p.cfg.RelayOnly {
-		policy = webrtc.ICETransportPolicyRelay
-	}
-	pc, err := p.api.NewPeerConnection(webrtc.Configuration{ICEServers: p.servers, ICETransportPolicy: policy})
+	pc, err := p.api.NewPeerConnection(p.configuration())
 	if err != nil {
 		return nil, fmt.Errorf("making a peer connection: %w", err)
 	}

@@ -69,7 +69,7 @@ type line struct {
 	address url.URL // without the room in its query
 	room    string
 	tls     *tls.Config
-	deliver func(message) // hears everything but what is about the line itself
+	deliver func(message) // hears everything but what is about the line alone
 
 	mu         sync.Mutex
 	conn       *websocket.Conn // nil while there is no line
@@ -232,9 +232,10 @@ func (l *line) hear(conn *websocket.Conn, m message) error {
 		l.conn, l.token, l.seen, l.sent, l.last = conn, m.Resume, 0, 0, nil
 	case "resumed":
 		l.conn, l.token = conn, m.Resume
-		err := l.sendAgain(l.sent - m.Seen)
-		l.mu.Unlock()
-		return err
+		if err := l.sendAgain(l.sent - m.Seen); err != nil {
+			l.mu.Unlock()
+			return err
+		}
 	default:
 		l.seen++
 	}

@@ -3,11 +3,15 @@ package peer
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pion/webrtc/v4"
 
 	"rtcdev/devserver/signaling"
 )
@@ -65,6 +69,50 @@ func TestResume(t *testing.T) {
 	second.end()
 	for len(events) > 0 {
 		t.Logf("%+v", <-events)
+	}
+}
+
+// With its place the peer gets new credentials for the relay, also for the connections
+// that it has.
+func TestResumedServers(t *testing.T) {
+	c := &cutter{}
+	var told atomic.Int32
+	cfg := signaling.Config{ICEServers: func(*http.Request, string) json.RawMessage {
+		return fmt.Appendf(nil, `[{"urls":"turn:127.0.0.1:9","username":"u","credential":"%d"}]`, told.Add(1))
+	}}
+	s := serveWatched(t, cfg, nil, c.watch)
+	p, err := newParticipant(s.config("servers", Sink))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	heard, over := make(chan message, 10), make(chan struct{})
+	p.line.deliver = func(m message) { heard <- m }
+	go func() { defer close(over); _ = p.line.run(ctx) }()
+	defer func() { cancel(); <-over }()
+
+	p.hear(receive(t, "the welcome", heard))
+	connection, err := p.newConnection("another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.connections["another"] = connection
+	defer p.working.Wait()
+	defer connection.close()
+	p.send("another", signal{}) // who was never heard cannot resume
+	if m := receive(t, "the answer", heard); m.Code != signaling.NoSuchPeer {
+		t.Fatalf("got %+v", m)
+	}
+	c.cut()
+	m := receive(t, "the resumption", heard)
+	if m.Type != "resumed" {
+		t.Fatalf("got %+v", m)
+	}
+	p.hear(m)
+	for _, servers := range [][]webrtc.ICEServer{p.servers, connection.pc.GetConfiguration().ICEServers} {
+		if len(servers) != 1 || servers[0].Credential != "2" {
+			t.Errorf("after the resumption: %+v", servers)
+		}
 	}
 }
 

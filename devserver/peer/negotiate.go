@@ -14,6 +14,7 @@ const (
 // meet begins with someone who is in the room. Who came later makes the first offer; if
 // it keeps silent, we do.
 func (p *participant) meet(id string, weCameLater bool) {
+	p.count.met.Add(1)
 	p.others[id] = weCameLater
 	c := p.connections[id]
 	if c == nil {

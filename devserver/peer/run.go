@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -74,27 +73,46 @@ func Run(ctx context.Context, cfg Config) (Stats, error) {
 	return stats, err
 }
 
-// RunAll runs cfg.Count peers until ctx ends or, with its error, one of them fails. The
-// Stats are theirs, in order.
+// RunAll runs cfg.Count peers until ctx ends or one of them fails, whose error it returns.
+// The Stats are theirs, in order.
 func RunAll(ctx context.Context, cfg Config) ([]Stats, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	count := max(1, cfg.Count)
-	all, errs := make([]Stats, count), make([]error, count)
+	all := make([]Stats, count)
+	failed := make(chan error, count)
 	var peers sync.WaitGroup
 	for i := range count {
 		one := cfg
 		if count > 1 {
-			one.Room = strings.ReplaceAll(cfg.Room, "%d", strconv.Itoa(i+1))
+			room := i/max(1, cfg.PerRoom) + 1
+			one.URL, one.Room = numbered(cfg.URL, room), numbered(cfg.Room, room)
 		}
 		peers.Go(func() {
-			if all[i], errs[i] = Run(ctx, one); errs[i] != nil {
+			var err error
+			if all[i], err = Run(ctx, one); err != nil {
+				failed <- err
 				cancel()
 			}
 		})
 	}
 	peers.Wait()
-	return all, errors.Join(errs...)
+	close(failed)
+	return all, <-failed // nil if there is none
+}
+
+// numbered puts n in the place of each %d, apart from those that begin a byte in an
+// address (RFC 3986 §2.1).
+func numbered(text string, n int) string {
+	parts := strings.Split(text, "%d")
+	for i, part := range parts[1:] {
+		between := strconv.Itoa(n)
+		if part != "" && strings.Contains("0123456789abcdefABCDEF", part[:1]) {
+			between = "%d"
+		}
+		parts[i+1] = between + part
+	}
+	return strings.Join(parts, "")
 }
 
 func newParticipant(cfg Config) (*participant, error) {
@@ -180,6 +198,8 @@ func (p *participant) hear(m message) {
 	switch m.Type {
 	case "welcome":
 		p.begin(m)
+	case "resumed":
+		p.use(m.ICEServers)
 	case "peer-joined":
 		p.meet(m.Peer, false)
 	case "peer-left":
@@ -200,14 +220,7 @@ func (p *participant) hear(m message) {
 // begin takes the welcome, which may be one of several.
 func (p *participant) begin(m message) {
 	p.id = m.ID
-	p.servers = nil
-	for _, s := range p.cfg.ICEServers {
-		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
-	for _, s := range m.ICEServers {
-		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
-	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+	if p.use(m.ICEServers); p.failure != nil {
 		return
 	}
 	clear(p.others)
@@ -222,6 +235,33 @@ func (p *participant) begin(m message) {
 			p.drop(c)
 		}
 	}
+}
+
+// use takes the server's STUN and TURN servers, whose credentials are new in every welcome
+// and resumption. Connections use them when ICE starts again.
+func (p *participant) use(servers []iceServer) {
+	p.servers = nil
+	for _, s := range p.cfg.ICEServers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	for _, s := range servers {
+		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+		return
+	}
+	for _, c := range p.connections {
+		_ = c.pc.SetConfiguration(p.configuration()) // an error means that it is over
+	}
+}
+
+// configuration is that of every connection.
+func (p *participant) configuration() webrtc.Configuration {
+	policy := webrtc.ICETransportPolicyAll
+	if p.cfg.RelayOnly {
+		policy = webrtc.ICETransportPolicyRelay
+	}
+	return webrtc.Configuration{ICEServers: p.servers, ICETransportPolicy: policy}
 }
 
 // A mailbox holds what is to be done on the goroutine of Run. Posting never waits: pion

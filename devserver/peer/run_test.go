@@ -59,12 +59,17 @@ func TestRunFails(t *testing.T) {
 func TestRunAll(t *testing.T) {
 	s := serve(t, signaling.Config{}, nil)
 	cfg := s.config("", Pattern)
-	cfg.Room, cfg.Count = "pair", 2
+	cfg.URL, cfg.Count, cfg.PerRoom = s.web.URL+"/?room=%d%d0%b0", 4, 2
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	all, err := RunAll(ctx, cfg)
-	if err != nil || len(all) != 2 || !all[0].Flowed || !all[1].Flowed {
+	if err != nil || len(all) != 4 {
 		t.Fatalf("%+v, %v", all, err)
+	}
+	for i, s := range all {
+		if want := string(rune('1'+i/2)) + "а"; !s.Flowed || s.Room != want || s.Met != 1 {
+			t.Errorf("peer %d: %+v", i, s)
+		}
 	}
 	cfg.URL = "https://"
 	if _, err := RunAll(t.Context(), cfg); err == nil {

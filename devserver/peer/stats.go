@@ -13,6 +13,7 @@ type Stats struct {
 	Room        string    `json:"room"`
 	Mode        string    `json:"mode"`
 	Peer        string    `json:"peer"`        // the peer's own id at the server, or empty
+	Met         uint64    `json:"met"`         // others who were in the room, each time that they came
 	Connections int       `json:"connections"` // that are connected now
 
 	BytesSent       uint64 `json:"bytesSent"`
@@ -55,6 +56,7 @@ type Pair struct {
 type counters struct {
 	bytesSent, packetsSent, framesSent, keyFramesAsked atomic.Uint64
 	bytesReceived, packetsReceived, framesReceived     atomic.Uint64
+	met                                                atomic.Uint64
 	lost, lostThere, echoed                            atomic.Int64
 	delivered                                          atomic.Bool
 }
@@ -71,7 +73,7 @@ func (c *counters) received(bytes int) {
 
 func (c *counters) stats(mode Mode) Stats {
 	s := Stats{
-		Time: time.Now(), Mode: mode.String(),
+		Time: time.Now(), Mode: mode.String(), Met: c.met.Load(),
 		BytesSent: c.bytesSent.Load(), PacketsSent: c.packetsSent.Load(), FramesSent: c.framesSent.Load(),
 		KeyFramesAsked: c.keyFramesAsked.Load(),
 		BytesReceived:  c.bytesReceived.Load(), PacketsReceived: c.packetsReceived.Load(), FramesReceived: c.framesReceived.Load(),
