@@ -69,16 +69,17 @@ func TestCallThroughTheRelay(t *testing.T) {
 	lan := notLoopback(t)
 	a := newAccount(t)
 	a.trust()
-	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--host")
+	dir := a.emptyFolder("empty")
+	here, everywhere := a.serve(dir, "--port", "0"), a.serve(dir, "--port", "0", "--host")
 	chromium, firefox := a.withChromium(), a.withFirefox()
 	for _, pair := range [][]*visitor{
 		{chromium, chromium.tab()}, {firefox, firefox.tab()}, {chromium, firefox}, {firefox, chromium},
 	} {
 		for _, kind := range []string{"udp", "tcp", "tls", "any"} {
 			t.Run(pair[0].name+" "+pair[1].name+" "+kind, func(t *testing.T) {
-				host := "localhost"
-				if kind == "udp" && (pair[0] == firefox || pair[1] == firefox) {
-					host = lan
+				s, host := here, "localhost"
+				if kind == "udp" && slices.Contains(pair, firefox) {
+					s, host = everywhere, lan
 				}
 				for _, v := range pair {
 					v.t = t

@@ -43,9 +43,12 @@
     if (optedOut() || (config != null && typeof config !== "object")) return config;
     const given = config?.iceServers ?? [];
     if (!Array.isArray(given) || config?.iceServers === null) return config;
-    const changes = { iceServers: { value: [...given, ...missing(urlsOf(given))] } };
-    if (relayOnly()) changes.iceTransportPolicy = { value: "relay" };
-    return Object.create(config ?? null, changes); // frozen or of a class, it has the rest
+    // A copy that the browser, or a script that was here before, may copy again.
+    const enumerable = true;
+    const changes = { iceServers: { value: [...given, ...missing(urlsOf(given))], enumerable } };
+    if (relayOnly()) changes.iceTransportPolicy = { value: "relay", enumerable };
+    const whole = config ?? {};
+    return Object.create(Object.getPrototypeOf(whole), { ...Object.getOwnPropertyDescriptors(whole), ...changes });
   }
 
   const Extended = new Proxy(Native, {
