@@ -27,6 +27,7 @@ type iceServers struct {
 	name  func() string // of this machine in multicast DNS; empty if there is none
 	more  []iceServer   // Config.ICEServers
 	bad   *badNetwork
+	leave bool // pages are left alone
 }
 
 // iceServer is an RTCIceServer (WebRTC 1.0 §4.2.4).
@@ -126,7 +127,7 @@ func (s *iceServers) configuration(w http.ResponseWriter, r *http.Request) rtcCo
 
 // newICEServers takes Config.ICEServers, which has been checked.
 func newICEServers(cfg *Config, server *relay.Server, port int, name func() string, bad *badNetwork) *iceServers {
-	s := &iceServers{relay: server, port: port, name: name, bad: bad}
+	s := &iceServers{relay: server, port: port, name: name, bad: bad, leave: cfg.NoInject}
 	for _, text := range cfg.ICEServers {
 		if more, err := parseICEServer(text); err == nil {
 			s.more = append(s.more, more)

@@ -6,12 +6,14 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // plainPage is a page of somebody who never heard of rtcdev.
@@ -226,6 +228,11 @@ func appWithPolicies(t *testing.T) string {
 	page("/hash", "script-src 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", "")
 	page("/meta-none", "", `<meta http-equiv="Content-Security-Policy" content="script-src 'none'">`)
 	page("/fragment", "", "")
+	mux.HandleFunc("GET /known", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("ETag", `"1"`)
+		http.ServeContent(w, r, "", time.Unix(1, 0), strings.NewReader(fmt.Sprintf(plainPage, "")))
+	})
 	mux.HandleFunc("GET /gzip", func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			http.Error(w, "gzip only", http.StatusNotAcceptable)
@@ -268,5 +275,32 @@ func TestInjectionKeepsPolicies(t *testing.T) {
 			t.Errorf("%s: a fragment that a script asks for is\n%s", v.name, got)
 		}
 		v.wantQuietConsole()
+	}
+}
+
+// A browser may have kept a page from when the server ran with --no-inject, or without it.
+func TestInjectionAndCaches(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--proxy", appWithPolicies(t))
+	client := trustingClient(t, a.root())
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.ready.URL+"known", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	r.Header.Set("If-None-Match", `"1"`)
+	r.Header.Set("If-Modified-Since", time.Unix(1, 0).UTC().Format(http.TimeFormat))
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != 200 || !strings.Contains(string(page), "/_rtcdev/inject.js") {
+		t.Errorf("a page that the browser knows without the script: %s %v\n%s", answer.Status, err, page)
+	}
+	alone := a.serve(a.emptyFolder("alone"), "--port", "0", "--no-inject")
+	if code, script := ask(t, client, "GET", alone.ready.URL+"_rtcdev/inject.js", "", ""); code != 200 || script != "" {
+		t.Errorf("with --no-inject the script is %d %s", code, script)
 	}
 }
