@@ -71,7 +71,7 @@
     asked = Date.now();
     try {
       const answer = await fetch("/_rtcdev/ice", { cache: "no-store" });
-      if (answer.ok) current = await answer.json();
+      current = await answer.json();
     } catch {
       asked = 0; // the server is away: the next look asks again
     }
