@@ -28,6 +28,7 @@ type iceServers struct {
 	name  func() string // of this machine in multicast DNS; empty if there is none
 	more  []iceServer   // Config.ICEServers
 	bad   *badNetwork
+	leave bool // pages are left alone
 
 	origins []string // Config.AllowOrigins
 }
@@ -133,7 +134,7 @@ func (s *iceServers) configuration(w http.ResponseWriter, r *http.Request) rtcCo
 
 // newICEServers takes Config.ICEServers, which has been checked.
 func newICEServers(cfg *Config, server *relay.Server, port int, name func() string, bad *badNetwork) *iceServers {
-	s := &iceServers{relay: server, port: port, name: name, bad: bad, origins: cfg.AllowOrigins}
+	s := &iceServers{relay: server, port: port, name: name, bad: bad, origins: cfg.AllowOrigins, leave: cfg.NoInject}
 	for _, text := range cfg.ICEServers {
 		if more, err := parseICEServer(text); err == nil {
 			s.more = append(s.more, more)

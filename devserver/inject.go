@@ -176,6 +176,11 @@ func (s *iceServers) script(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This script is for the pages of this server only.", http.StatusForbidden)
 		return
 	}
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if s.leave { // a page from the browser's cache may ask for it
+		return
+	}
 	function, err := web.Inject()
 	var settings []byte
 	if err == nil {
@@ -185,8 +190,6 @@ func (s *iceServers) script(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "rtcdev could not write this script: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	fmt.Fprintf(w, "%s(%s, %d);\n", function, settings, renewal.Milliseconds())
 }
 

@@ -24,7 +24,9 @@ func (in *injector) ask(from, out *http.Request) {
 		accept = "gzip"
 	}
 	out.Header.Set("Accept-Encoding", accept)
-	out.Header.Del("Range") // of the page as it is there
+	for _, name := range []string{"Range", "If-None-Match", "If-Modified-Since"} {
+		out.Header.Del(name) // they are about the page as it is there, the browser's copy may lack the script
+	}
 	*out = *out.WithContext(context.WithValue(out.Context(), pageKey{}, from.Host))
 }
 

@@ -84,6 +84,8 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 				return usage("rtcdev serve --help", "--trust is ask, yes or no, not %q", o.trust)
 			case o.turn != "closed" && o.turn != "lan":
 				return usage("rtcdev serve --help", "--turn is closed or lan, not %q", o.turn)
+			case o.turn == "lan" && o.noTURN:
+				return usage("leave one of them out", "--turn=lan is about the server's own relay, which --no-turn leaves out")
 			case o.impair != "" && o.noTURN:
 				return usage("leave one of them out", "--impair is done in the server's own relay, which --no-turn leaves out")
 			case o.withPeer && o.signalOnly:

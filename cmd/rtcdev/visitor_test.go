@@ -28,7 +28,8 @@ type visitor struct {
 
 // beforeEveryPage runs before the scripts of a page. It keeps what the page prints,
 // its errors and its peer connections, and holds back the camera until allow(). What
-// window.beforePC makes of a configuration is what the browser gets.
+// window.beforePC makes of a configuration is what the browser gets. With "bare" in its
+// address a page has the browser's own RTCPeerConnection.
 const beforeEveryPage = `(() => {
 	window.printed = [];
 	window.errors = [];
@@ -38,9 +39,10 @@ const beforeEveryPage = `(() => {
 	addEventListener("securitypolicyviolation", ({ blockedURI }) => errors.push("refused: " + blockedURI));
 	const print = console.log.bind(console);
 	console.log = (...args) => { printed.push(args); print(...args); };
-	window.RTCPeerConnection = class extends RTCPeerConnection {
-		constructor(...args) { super(...(window.beforePC ? [beforePC(args[0])] : args)); testPCs.push(this); }
-	};
+	if (!location.search.includes("bare"))
+		window.RTCPeerConnection = class extends RTCPeerConnection {
+			constructor(...args) { super(...(window.beforePC ? [beforePC(args[0])] : args)); testPCs.push(this); }
+		};
 	const waiting = [];
 	window.asks = 0;
 	window.allow = () => { waiting.splice(0).forEach((answer) => answer()); window.allow.always = true; };

@@ -14,27 +14,41 @@
   const relayOnly = () =>
     current.iceTransportPolicy === "relay" || new URLSearchParams(location.search).has("rtcdev-relay");
 
-  const urlsOf = (servers) => servers.flatMap((server) => server.urls ?? server.url ?? []).map(String);
+  const urlsOf = (servers) => servers.flatMap((server) => server?.urls ?? []).map(String);
   // The place that an address leads to, without its transport: "turn:host:8443".
   const place = (url) => url.split("?")[0].toLowerCase();
+
+  // Firefox warns of five addresses or more. The most useful come first: what a person has
+  // named, then TCP, over which Firefox finds a server on localhost, too.
+  const limit = "mozInnerScreenX" in window ? 4 : Infinity;
+  const ranks = [/^turn:.*=tcp$/, /^turn:.*=udp$/, /^turns:/, /^stun:/];
+  const rank = (url) => (url.includes(`:${location.hostname}:`) ? ranks.findIndex((kind) => kind.test(url)) : -1);
+
+  // The servers that a page lacks which has these addresses.
+  function missing(theirs) {
+    const places = new Set(theirs.map(place));
+    // TURN tells a page its address just as STUN does.
+    const hasStun = theirs.some((url) => url.startsWith("stun"));
+    const lacks = (url) => !places.has(place(url)) && !(hasStun && url.startsWith("stun"));
+    const wanted = urlsOf(current.iceServers).filter(lacks).sort((a, b) => rank(a) - rank(b));
+    const kept = wanted.slice(0, Math.max(1, limit - theirs.length));
+    return current.iceServers
+      .map((server) => ({ ...server, urls: server.urls.filter((url) => kept.includes(url)) }))
+      .filter(({ urls }) => urls.length);
+  }
 
   // What the page asks for, with the local servers. What is no configuration is for the
   // browser to complain about.
   function extend(config) {
     if (optedOut() || (config != null && typeof config !== "object")) return config;
-    const extended = { ...config };
-    const given = config?.iceServers == null ? [] : config.iceServers;
-    if (!Array.isArray(given)) return config;
-    const theirs = urlsOf(given);
-    const places = new Set(theirs.map(place));
-    // Firefox warns of five or more; and TURN tells a page its address just as STUN does.
-    const hasStun = theirs.some((url) => url.startsWith("stun"));
-    const missing = current.iceServers
-      .map((server) => ({ ...server, urls: server.urls.filter((url) => !places.has(place(url))) }))
-      .filter(({ urls }) => urls.length && !(hasStun && urls.every((url) => url.startsWith("stun"))));
-    if (missing.length) extended.iceServers = [...given, ...missing];
-    if (relayOnly()) extended.iceTransportPolicy = "relay";
-    return extended;
+    const given = config?.iceServers ?? [];
+    if (!Array.isArray(given) || config?.iceServers === null) return config;
+    // A copy that the browser, or a script that was here before, may copy again.
+    const enumerable = true;
+    const changes = { iceServers: { value: [...given, ...missing(urlsOf(given))], enumerable } };
+    if (relayOnly()) changes.iceTransportPolicy = { value: "relay", enumerable };
+    const whole = config ?? {};
+    return Object.create(Object.getPrototypeOf(whole), { ...Object.getOwnPropertyDescriptors(whole), ...changes });
   }
 
   const Extended = new Proxy(Native, {
@@ -44,9 +58,9 @@
   });
   const setConfiguration = Native.prototype.setConfiguration;
   if (setConfiguration)
-    Native.prototype.setConfiguration = function (config, ...rest) {
-      return setConfiguration.call(this, extend(config), ...rest);
-    };
+    Native.prototype.setConfiguration = new Proxy(setConfiguration, {
+      apply: (target, connection, [config, ...rest]) => Reflect.apply(target, connection, [extend(config), ...rest]),
+    });
   Object.defineProperty(Native.prototype, "constructor", { value: Extended, writable: true, configurable: true });
   window.RTCPeerConnection = Extended;
   if (window.webkitRTCPeerConnection) window.webkitRTCPeerConnection = Extended;
@@ -57,7 +71,7 @@
     asked = Date.now();
     try {
       const answer = await fetch("/_rtcdev/ice", { cache: "no-store" });
-      if (answer.ok) current = await answer.json();
+      current = await answer.json();
     } catch {
       asked = 0; // the server is away: the next look asks again
     }

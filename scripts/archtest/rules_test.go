@@ -53,7 +53,7 @@ var homes = map[string]home{
 	"github.com/pion/mdns":               {packages: []string{"devserver/lan"}},
 	"github.com/pion/rtcp":               {packages: []string{"devserver/peer"}},
 	"github.com/pion/rtp":                {packages: []string{"devserver/peer"}},
-	"github.com/pion/turn":               {packages: []string{"devserver/relay"}},
+	"github.com/pion/turn":               {packages: []string{"devserver/relay"}, testOnly: true},
 	"github.com/pion/webrtc":             {packages: []string{"devserver/peer"}},
 	"github.com/skip2/go-qrcode":         {packages: []string{"cmd/rtcdev"}},
 	"github.com/smallstep/truststore":    {packages: []string{"certs/trust"}},
