@@ -5,8 +5,9 @@
 //	benchmarks [-programs DIR] [-counterparts DIR] [-rounds N] [-duration TIME] [-quick] [-json] [NAME…]
 //
 // startup is the time to the first trusted response, signaling what a message, a
-// join and an idle connection cost, and soak whether anything is lost while lines
-// break: see startup.go, signaling.go and package soak. The servers measured
+// join and an idle connection cost, soak whether anything is lost while lines
+// break, and peers what rtcdev peer is like for those who meet it: see startup.go,
+// signaling.go, package soak and peers. The servers measured
 // against are in bareserver, barerelay and counterparts; loadgen makes the load.
 //
 // A missed goal is a result, not a failure: the exit code is 0. It is 1 when
@@ -42,6 +43,7 @@ func benchmarks() []benchmark {
 		{"startup", startup, 5 * time.Minute},
 		{"signaling", signaling, time.Hour},
 		{"soak", soaking, time.Hour},
+		{"peers", peering, 10 * time.Minute},
 	}
 }
 
