@@ -33,7 +33,7 @@ func TestPeersRound(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	for _, m := range r.Results {
-		if m.Median <= 0 {
+		if m.Median == 0 { // the memory of so few may even become less
 			t.Errorf("%+v", m)
 		}
 	}
