@@ -6,9 +6,10 @@
 //
 // startup is the time to the first trusted response, signaling what a message, a
 // join and an idle connection cost, soak whether anything is lost while lines
-// break, and relay what a relayed packet costs: see startup.go, signaling.go, package
-// soak and relaying.go. The servers measured against are in bareserver, barerelay and
-// counterparts, and coturn; loadgen and relayload make the load.
+// break, relay what a relayed packet costs, and peers what rtcdev peer is like for those
+// who meet it: see startup.go, signaling.go, package soak, relaying.go and package peers.
+// The servers measured against are in bareserver, barerelay and counterparts, and
+// coturn; loadgen and relayload make the load.
 //
 // A missed goal is a result, not a failure: the exit code is 0. It is 1 when
 // something could not be measured and 2 for wrong usage. All it starts, it ends;
@@ -44,6 +45,7 @@ func benchmarks() []benchmark {
 		{"signaling", signaling, time.Hour},
 		{"soak", soaking, time.Hour},
 		{"relay", relaying, time.Hour},
+		{"peers", peering, 10 * time.Minute},
 	}
 }
 
