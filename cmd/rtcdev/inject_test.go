@@ -120,7 +120,7 @@ const behaviour = `(async () => {
 		tell(() => new RTCPeerConnection({ certificates: [] }).getConfiguration().certificates.length),
 	];
 	for (const wrong of [
-		"5", "'text'", "Symbol()", "{ iceServers: null }", "{ iceServers: 5 }", "{ iceServers: {} }", "{ iceServers: [null] }", "{ iceServers: [{}] }",
+		"5", "'text'", "Symbol()", "{ iceServers: null }", "{ iceServers: 5 }", "{ iceServers: false }", "{ iceServers: {} }", "{ iceServers: [null] }", "{ iceServers: [{}] }",
 		"{ iceServers: [5] }", "{ iceServers: [{ urls: 'http://example.com' }] }", "{ iceServers: [{ urls: [] }] }", "{ iceServers: [{ urls: 'turn:example.com' }] }",
 		"{ iceTransportPolicy: 'none' }", "{ bundlePolicy: 'x' }", "{ certificates: [5] }", "{ get iceServers() { throw new Error('mine'); } }",
 	]) {
