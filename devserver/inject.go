@@ -170,14 +170,16 @@ const renewal = 30 * time.Minute
 
 // script answers with the script, and the settings of this page.
 func (s *iceServers) script(w http.ResponseWriter, r *http.Request) {
-	// A page of another site must not learn the credentials by loading it as a script
-	// of its own. Browsers that do not say where they are have CORP instead.
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		http.Error(w, "This script is for the pages of this server only.", http.StatusForbidden)
-		return
-	}
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	// A page of another site must not learn the credentials by loading it as a script
+	// of its own. Browsers that do not say where they are have CORP instead. It gets
+	// an empty one, as a page of ours in a sandbox is of another site, too, and has to stay
+	// without an error.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		return
+	}
 	if s.leave { // a page from the browser's cache may ask for it
 		return
 	}

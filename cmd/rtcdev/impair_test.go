@@ -64,15 +64,15 @@ func (s *server) impair(client *http.Client, query, spec string) (now networks) 
 // All of the rest is read from Chromium's own statistics, on a page whose connections go
 // through the relay because of --impair alone.
 
-// A round trip has the delay twice. What is asserted is the time that was added: the mean
-// of 12 of the browser's checks with the delay, less the shortest of as many without.
+// A round trip has the delay twice. What is asserted is the time that was added, between
+// the medians of the browsers' own checks: a busy machine makes a few of them late.
 func TestImpairedDelay(t *testing.T) {
 	a := newAccount(t)
 	a.trust()
 	s := a.serve(a.labFolder(), "--port", "0", "--impair", "off")
 	client, p := trustingClient(t, a.root()), a.open(s.ready.URL)
 	wantRelayOnly(p, `call("delay", "udp").then((c) => { window.c = c; return c.a.pc; })`)
-	const checks = `roundTrips(c, 6)`
+	const checks = `roundTrips(c, 7)`
 	before := eval[float64](p, checks)
 	s.impair(client, "", "delay=100ms")
 	eval[float64](p, `ping(c, 3)`) // what was on its way when it changed

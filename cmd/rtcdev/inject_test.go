@@ -120,7 +120,7 @@ const behaviour = `(async () => {
 		tell(() => new RTCPeerConnection({ certificates: [] }).getConfiguration().certificates.length),
 	];
 	for (const wrong of [
-		"5", "'text'", "Symbol()", "{ iceServers: null }", "{ iceServers: 5 }", "{ iceServers: {} }", "{ iceServers: [null] }", "{ iceServers: [{}] }",
+		"5", "'text'", "Symbol()", "{ iceServers: null }", "{ iceServers: 5 }", "{ iceServers: false }", "{ iceServers: {} }", "{ iceServers: [null] }", "{ iceServers: [{}] }",
 		"{ iceServers: [5] }", "{ iceServers: [{ urls: 'http://example.com' }] }", "{ iceServers: [{ urls: [] }] }", "{ iceServers: [{ urls: 'turn:example.com' }] }",
 		"{ iceTransportPolicy: 'none' }", "{ bundlePolicy: 'x' }", "{ certificates: [5] }", "{ get iceServers() { throw new Error('mine'); } }",
 	]) {
@@ -227,6 +227,9 @@ func appWithPolicies(t *testing.T) string {
 	page("/none", "default-src 'none'; img-src data:", "")
 	page("/hash", "script-src 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", "")
 	page("/meta-none", "", `<meta http-equiv="Content-Security-Policy" content="script-src 'none'">`)
+	page("/sandbox", "sandbox allow-scripts", "")
+	page("/frames", "", `<script>addEventListener("message", ({ data }) => { window.heard = data; })</script>`)
+	page("/frame", "", `<script>parent.postMessage(String(new RTCPeerConnection().getConfiguration().iceServers.length), "*")</script>`)
 	page("/fragment", "", "")
 	mux.HandleFunc("GET /known", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -270,6 +273,17 @@ func TestInjectionKeepsPolicies(t *testing.T) {
 				t.Errorf("nothing is said of /%s:\n%s", path, &s.log)
 			}
 		}
+		// A page in a sandbox is nobody's: what it gets of the server must be in no way secret.
+		v.open(s.ready.URL + "sandbox?bare")
+		v.wantServers(urlsOf(""))
+		v.wantQuietConsole()
+		v.open(s.ready.URL + "frames?bare")
+		v.get(`void (document.body.innerHTML = '<iframe sandbox="allow-scripts" src="/frame?bare"></iframe>')`)
+		v.wait(`window.heard`)
+		if got := v.get(`heard`); got != "0" {
+			t.Errorf("%s: a frame in a sandbox has %s servers", v.name, got)
+		}
+		v.wantQuietConsole()
 		v.open(s.ready.URL + "gzip?bare")
 		if got := v.get(`fetch("/fragment").then((a) => a.text())`); got != fmt.Sprintf(plainPage, "") {
 			t.Errorf("%s: a fragment that a script asks for is\n%s", v.name, got)
