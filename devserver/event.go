@@ -142,6 +142,20 @@ type Named struct {
 	Own bool `json:"own"`
 }
 
+// TCPOnly says that calls through the server's relay go over TCP at an address, because
+// another program has the UDP port.
+type TCPOnly struct {
+	Event   string `json:"event"`   // "tcp-only"
+	Address string `json:"address"` // with the port
+}
+
+// PageLeft says that a page goes without the server's STUN and TURN, once for each page.
+type PageLeft struct {
+	Event  string `json:"event"` // "page-left"
+	Page   string `json:"page"`  // its path
+	Reason string `json:"reason"`
+}
+
 // Stopping says that the server has begun to shut down.
 type Stopping struct {
 	Event string `json:"event"` // "stopping"
@@ -155,6 +169,8 @@ func (Device) event()        {}
 func (NetworkChange) event() {}
 func (Named) event()         {}
 func (Impaired) event()      {}
+func (TCPOnly) event()       {}
+func (PageLeft) event()      {}
 func (Stopping) event()      {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.
@@ -193,6 +209,13 @@ func (e *events) send(ev Event) {
 	select {
 	case e.queue <- ev:
 	default:
+	}
+}
+
+// tellAll sends several events, in order.
+func tellAll(e *events, all []Event) {
+	for _, ev := range all {
+		e.send(ev)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"path"
@@ -31,18 +30,18 @@ const maxHead = 64 << 10
 
 // injector puts the script into pages.
 type injector struct {
-	log *slog.Logger
+	tell func(Event)
 
 	mu   sync.Mutex
 	told map[string]bool // pages that were said to go without
 }
 
 // newInjector returns nil when pages are left alone.
-func newInjector(cfg *Config) *injector {
+func newInjector(cfg *Config, tell func(Event)) *injector {
 	if cfg.NoInject || cfg.NoTURN && len(cfg.ICEServers) == 0 {
 		return nil
 	}
-	return &injector{log: cfg.Log, told: make(map[string]bool)}
+	return &injector{tell: tell, told: make(map[string]bool)}
 }
 
 // wants tells whether an answer to r that is HTML would be a page of its own: not a piece
@@ -161,7 +160,7 @@ func (in *injector) left(page, why string) {
 	in.told[page] = in.told[page] || news
 	in.mu.Unlock()
 	if news {
-		in.log.Warn("this page goes without the server's STUN and TURN", "page", page, "why", why)
+		in.tell(PageLeft{Event: "page-left", Page: page, Reason: why})
 	}
 }
 

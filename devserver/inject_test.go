@@ -17,10 +17,10 @@ import (
 
 const ourTag = `<script src="/_rtcdev/inject.js"></script>`
 
-func newTestInjector(t *testing.T) (*injector, *bytes.Buffer) {
+func newTestInjector(t *testing.T) (*injector, *strings.Builder) {
 	t.Helper()
-	var log bytes.Buffer
-	return &injector{log: slog.New(slog.NewTextHandler(&log, nil)), told: make(map[string]bool)}, &log
+	var told strings.Builder
+	return &injector{tell: func(e Event) { told.WriteString(e.(PageLeft).Reason) }, told: make(map[string]bool)}, &told
 }
 
 // Where ^ is, the script goes; pages without one are left alone.

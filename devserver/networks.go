@@ -70,9 +70,9 @@ func listensOn(l net.Listener) netip.Addr {
 }
 
 // follow tells of other networks that the machine joins or leaves, told being those that
-// were told of, until ctx ends; and lost of each address that it no longer has. changed
-// gets one when the addresses are others.
-func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []Network, tell func(Event), lost func(netip.Addr), changed chan<- struct{}) {
+// were told of, until ctx ends; and lost of each address that it no longer has. It calls
+// changed when the addresses are others.
+func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []Network, tell func(Event), lost func(netip.Addr), changed func()) {
 	if !own.IsUnspecified() {
 		return // it listens where it was told to, and nowhere else
 	}
@@ -84,10 +84,7 @@ func follow(ctx context.Context, cfg *Config, own netip.Addr, port int, told []N
 			}
 		}
 		before = slices.Clone(known)
-		select {
-		case changed <- struct{}{}:
-		default: // it has not looked since the last time
-		}
+		changed()
 		now := networks(cfg, own, known, port)
 		if !slices.Equal(now, told) {
 			told = now
@@ -132,6 +129,14 @@ func (n *naming) run(ctx context.Context, own netip.Addr) {
 			return
 		case <-n.changed:
 		}
+	}
+}
+
+// look has it look at the addresses again.
+func (n *naming) look() {
+	select {
+	case n.changed <- struct{}{}:
+	default: // it has not looked since the last time
 	}
 }
 

@@ -53,18 +53,12 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	relaying, err := openTURN(&cfg, listeners)
+	relaying, bad, err := openRelay(&cfg, listeners, func(e Event) { ev.send(e) })
 	if err != nil {
 		closeAll(listeners)
 		return err
 	}
 	ev = newEvents(cfg.OnEvent)
-	bad, err := newBadNetwork(&cfg, relaying.relay(), ev.send)
-	if err != nil { // it was validated
-		closeAll(listeners)
-		return errors.Join(err, relaying.close())
-	}
-	cfg.Control.set(bad)
 	hostname, _ := os.Hostname() // without one, requests for it are refused
 	guard := newHostGuard(hostname, cfg.AllowHosts)
 	ice := newICEServers(&cfg, relaying.relay(), listeners[0].Addr().(*net.TCPAddr).Port, guard.laterName, bad)
@@ -90,13 +84,20 @@ func Run(ctx context.Context, cfg Config) error {
 	own := listensOn(listeners[0])
 	ready := readyEvent(&cfg, own, listeners[0].Addr().(*net.TCPAddr).Port, taken)
 	ready.BuiltIn = builtIn
+	tcpOnly := relaying.look()
 	ev.send(ready) // the sockets listen: whoever connects from now on is answered
+	tellAll(ev, tcpOnly)
 	failed := make(chan error, 8)
 	var serving sync.WaitGroup
 	around, alone := context.WithCancel(ctx)
 	defer alone()
 	names := &naming{cfg: &cfg, port: ready.Port, guard: guard, tell: ev.send, changed: make(chan struct{}, 1)}
-	serving.Go(func() { follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand, names.changed) })
+	serving.Go(func() {
+		follow(around, &cfg, own, ready.Port, ready.Networks, ev.send, hub.Strand, func() {
+			names.look()
+			tellAll(ev, relaying.look())
+		})
+	})
 	serving.Go(func() { names.run(around, own) })
 	withTLS, without := mux.HTTPS(), mux.Plain()
 	serves := []func() error{
@@ -104,7 +105,8 @@ func Run(ctx context.Context, cfg Config) error {
 		func() error { return plain.Serve(without) },
 	}
 	if relaying != nil {
-		serves = append(serves, relaying.serves(mux.Relay(), crowd)...)
+		streams := mux.Relay()
+		serves = append(serves, func() error { return relaying.serve(streams, crowd) })
 	}
 	for _, serve := range append(serves, mux.Serve) { // last: the listeners are taken then
 		serving.Go(func() {
@@ -147,13 +149,13 @@ func openPages(cfg *Config, tell func(Event)) (pages http.Handler, builtIn bool,
 		if err != nil {
 			return nil, false, nil, err
 		}
-		return newProxy(target, newInjector(cfg), slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)), false, func() {}, nil
+		return newProxy(target, newInjector(cfg, tell), slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)), false, func() {}, nil
 	}
 	files, err := openSite(cfg.Dir, cfg.BuiltIn, cfg.Private)
 	if err != nil {
 		return nil, false, nil, err
 	}
-	files.injector = newInjector(cfg)
+	files.injector = newInjector(cfg, tell)
 	files.adapters = newAdapters(func(u Unreached) { tell(u) })
 	return secure(files), files.usesBuiltIn(), files.close, nil
 }

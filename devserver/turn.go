@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 
 	"rtcdev/devserver/lan"
 	"rtcdev/devserver/portmux"
@@ -13,22 +14,56 @@ import (
 
 // turn is the relay on the server's port: over UDP on sockets of its own, over TCP and TLS on
 // connections of the mux.
+//
+// There is a socket for each address. One for all of them would answer from the address that
+// the system likes best, and browsers drop what comes from another one than they asked.
 type turn struct {
-	server  *relay.Server
-	packets []net.PacketConn
+	cfg    *Config
+	server *relay.Server
+	own    []netip.AddrPort // where the listeners are
+	// follows tells that addresses come and go: the listener is for all.
+	follows bool
+	list    func() map[netip.Addr]bool // t.addresses
+
+	running sync.WaitGroup // of sockets
+	mu      sync.Mutex
+	closed  bool
+	sockets map[netip.Addr]net.PacketConn
+	without map[netip.Addr]bool // addresses whose UDP port another program has
 }
 
-// openTURN opens the sockets beside the listeners. Without UDP, which another program may
-// have, calls are relayed over TCP.
-func openTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
-	if cfg.NoTURN {
-		return nil, nil
+// openRelay makes the relay, and the bad network in it as Config.Impair says.
+func openRelay(cfg *Config, listeners []net.Listener, tell func(Event)) (*turn, *badNetwork, error) {
+	var t *turn
+	if !cfg.NoTURN {
+		var err error
+		if t, err = newTURN(cfg, listeners); err != nil {
+			return nil, nil, err
+		}
+	}
+	bad, err := newBadNetwork(cfg, t.relay(), tell)
+	if err != nil {
+		return nil, nil, errors.Join(err, t.close())
+	}
+	cfg.Control.set(bad)
+	return t, bad, nil
+}
+
+// newTURN makes the relay. It is reached over UDP after look.
+func newTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
+	t := &turn{
+		cfg: cfg, follows: listensOn(listeners[0]).IsUnspecified(),
+		sockets: make(map[netip.Addr]net.PacketConn), without: make(map[netip.Addr]bool),
+	}
+	t.list = t.addresses
+	for _, l := range listeners {
+		t.own = append(t.own, l.Addr().(*net.TCPAddr).AddrPort())
 	}
 	lanAddress, err := turnAddress(cfg, listensOn(listeners[0]))
 	if err != nil {
 		return nil, err
 	}
-	server, err := relay.New(relay.Config{
+	t.server, err = relay.New(relay.Config{
 		LAN: lanAddress,
 		OnRefused: func(r relay.Refusal) {
 			cfg.Log.Debug("the relay refused", "what", r.String())
@@ -36,15 +71,6 @@ func openTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the relay: %w", err)
-	}
-	t := &turn{server: server}
-	for _, l := range listeners {
-		conn, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			cfg.Log.Warn("calls are relayed over TCP only", "error", err)
-			continue
-		}
-		t.packets = append(t.packets, conn)
 	}
 	return t, nil
 }
@@ -66,15 +92,83 @@ func turnAddress(cfg *Config, own netip.Addr) (netip.Addr, error) {
 	return netip.Addr{}, noPrivateAddress()
 }
 
-// serves are the calls that serve until close.
-func (t *turn) serves(streams net.Listener, crowd *crowd) (all []func() error) {
+// look opens sockets for the addresses that the machine has now, and closes those for
+// addresses that it no longer has. Where another program has the UDP port, calls are
+// relayed over TCP: it returns what is to be told of that.
+func (t *turn) look() (told []Event) {
 	if t == nil {
 		return nil
 	}
-	for _, conn := range t.packets {
-		all = append(all, func() error { return t.server.ServePacket(conn) })
+	wanted := t.list()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
 	}
-	return append(all, func() error { return t.server.Serve(&relayed{streams, crowd}) })
+	for address, conn := range t.sockets {
+		if !wanted[address] {
+			delete(t.sockets, address)
+			conn.Close() // ends its serving
+		}
+	}
+	for address := range wanted {
+		if t.sockets[address] == nil && !t.open(address) && !t.without[address] {
+			t.without[address] = true
+			told = append(told, TCPOnly{Event: "tcp-only", Address: netip.AddrPortFrom(address, t.own[0].Port()).String()})
+		}
+	}
+	return told
+}
+
+// open opens a socket, or returns false if another program has that port. It needs t.mu.
+func (t *turn) open(address netip.Addr) bool {
+	at := netip.AddrPortFrom(address, t.own[0].Port())
+	conn, err := net.ListenPacket("udp", at.String())
+	if err != nil {
+		t.cfg.Log.Debug("opening a socket for the relay", "address", at, "error", err)
+		return !isTaken(err)
+	}
+	t.sockets[address] = conn
+	t.running.Go(func() {
+		if err := t.server.ServePacket(conn); !errors.Is(err, net.ErrClosed) {
+			t.cfg.Log.Warn("relaying over UDP has ended", "address", at, "error", err)
+		}
+	})
+	return true
+}
+
+// addresses are those that the listeners answer on.
+func (t *turn) addresses() map[netip.Addr]bool {
+	all := make(map[netip.Addr]bool)
+	for _, own := range t.own {
+		all[own.Addr().Unmap()] = true
+	}
+	if !t.follows {
+		return all
+	}
+	onlyIPv4 := t.own[0].Addr().Is4()
+	clear(all)
+	interfaces, _ := net.Interfaces() // without them there is TCP
+	for _, i := range interfaces {
+		addrs, _ := i.Addrs()
+		for _, a := range addrs {
+			prefix, err := netip.ParsePrefix(a.String())
+			if err != nil || onlyIPv4 && !prefix.Addr().Is4() {
+				continue
+			}
+			address := prefix.Addr().Unmap()
+			if address.IsLinkLocalUnicast() && address.Is6() {
+				address = address.WithZone(i.Name)
+			}
+			all[address] = true
+		}
+	}
+	return all
+}
+
+// serve serves the connections of the mux until close.
+func (t *turn) serve(streams net.Listener, crowd *crowd) error {
+	return t.server.Serve(&relayed{streams, crowd})
 }
 
 func (t *turn) relay() *relay.Server {
@@ -88,12 +182,11 @@ func (t *turn) close() error {
 	if t == nil {
 		return nil
 	}
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
 	err := t.server.Close()
-	for _, conn := range t.packets { // those that were never served
-		if closeErr := conn.Close(); !errors.Is(closeErr, net.ErrClosed) {
-			err = errors.Join(err, closeErr)
-		}
-	}
+	t.running.Wait()
 	return err
 }
 

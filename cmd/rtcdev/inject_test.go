@@ -257,7 +257,7 @@ func appWithPolicies(t *testing.T) string {
 func TestInjectionKeepsPolicies(t *testing.T) {
 	a := newAccount(t)
 	a.trust()
-	s := a.serve(a.emptyFolder("empty"), "--port", "0", "-v", "--proxy", appWithPolicies(t))
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--proxy", appWithPolicies(t))
 	stun, turn := s.localServers()
 	for _, v := range a.browsers() {
 		for _, path := range []string{"nonce", "dynamic", "self", "both", "meta", "gzip"} {
@@ -269,7 +269,7 @@ func TestInjectionKeepsPolicies(t *testing.T) {
 			v.open(s.ready.URL + path + "?bare")
 			v.wantServers(urlsOf(""))
 			v.wantQuietConsole()
-			if !strings.Contains(s.log.String(), "page=/"+path) {
+			if !strings.Contains(s.log.String(), "The page /"+path+" goes without") {
 				t.Errorf("nothing is said of /%s:\n%s", path, &s.log)
 			}
 		}

@@ -60,6 +60,10 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.named(e)
 	case devserver.Impaired:
 		s.impaired(e)
+	case devserver.TCPOnly:
+		s.note("Another program has UDP at %s: what is relayed there goes over TCP.\n", e.Address)
+	case devserver.PageLeft:
+		s.note("The page %s goes without the server's STUN and TURN: %s.\n", e.Page, e.Reason)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}

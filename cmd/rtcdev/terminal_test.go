@@ -295,3 +295,24 @@ func files(t *testing.T, dir string) []string {
 	}
 	return found
 }
+
+// The key i goes through the networks that have names.
+func TestImpairKey(t *testing.T) {
+	a, program := newPerson(t)
+	term := a.onTerminal(program, "serve", "--port", "0", "--trust=no")
+	term.see(`(https://localhost:\d+/\?room=lobby)`)
+	for _, shows := range []string{
+		`all calls: loss=1%,delay=100ms,jitter=20ms,rate=1600kbps\s+Reload the pages that are open`,
+		`all calls: loss=35%`, `all calls: loss=0.5%,delay=280ms`, `all calls: loss=3%`, `all calls: a good network`,
+	} {
+		term.typeKeys("i\r")
+		term.see(shows)
+	}
+	term.typeKeys("\x03")
+	if err := <-term.ended; err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, &term.screen)
+	}
+	if n := strings.Count(term.screen.String(), "Reload the pages"); n != 1 {
+		t.Errorf("it says %d times that pages have to be loaded again:\n%s", n, &term.screen)
+	}
+}
