@@ -61,7 +61,7 @@ var homes = map[string]home{
 	"github.com/spf13/cobra":             {packages: []string{"cmd/rtcdev"}},
 	"github.com/spf13/pflag":             {packages: []string{"cmd/rtcdev"}},
 	"go.yaml.in/yaml/v3":                 {packages: []string{"cmd/rtcdev"}},
-	"github.com/pion/stun":               {packages: []string{"devserver/relay", "scripts/benchmarks/relayload"}},
+	"github.com/pion/stun":               {packages: []string{"devserver/relay", "scripts/benchmarks/relayload"}, testOnly: true},
 	"golang.org/x/image":                 {testOnly: true},
 	"golang.org/x/net":                   {packages: []string{"devserver/lan", "devserver/relay", "scripts/benchmarks/relayload"}},
 	"golang.org/x/term":                  {packages: []string{"cmd/rtcdev"}},
