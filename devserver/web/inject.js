@@ -37,6 +37,16 @@
       .filter(({ urls }) => urls.length);
   }
 
+  // A page that was welcomed long ago has credentials of this server which are about to end:
+  // the newer ones take their place.
+  const ends = (server) => Number(/^\d+(?=:)/.exec(server?.username)?.[0]); // NaN if not known
+  function fresh(server) {
+    const places = urlsOf([server]).map(place);
+    const same = current.iceServers.find(({ urls }) => places.length && places.every((it) => urls.map(place).includes(it)));
+    const isOld = ends(same) - ends(server) > (0.8 * renewal) / 1000;
+    return isOld ? { ...server, username: same.username, credential: same.credential } : server;
+  }
+
   // What the page asks for, with the local servers. What is no configuration is for the
   // browser to complain about.
   function extend(config) {
@@ -45,7 +55,7 @@
     if (!Array.isArray(given) || config?.iceServers === null) return config;
     // A copy that the browser, or a script that was here before, may copy again.
     const enumerable = true;
-    const changes = { iceServers: { value: [...given, ...missing(urlsOf(given))], enumerable } };
+    const changes = { iceServers: { value: [...given.map(fresh), ...missing(urlsOf(given))], enumerable } };
     if (relayOnly()) changes.iceTransportPolicy = { value: "relay", enumerable };
     const whole = config ?? {};
     return Object.create(Object.getPrototypeOf(whole), { ...Object.getOwnPropertyDescriptors(whole), ...changes });

@@ -58,3 +58,39 @@ func TestInjectRenews(t *testing.T) {
 	until(username + ` === "user 2"`)
 	tb.wantQuietConsole()
 }
+
+// Credentials that a page has from a welcome long ago give way to newer ones of the same
+// server; all others stay as they are.
+func TestInjectFreshens(t *testing.T) {
+	function, err := Inject()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const config = `{"iceServers":[{"urls":["turn:127.0.0.1:1?transport=udp","turn:127.0.0.1:1?transport=tcp"],"username":"10000:me","credential":"new"}]}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><script>%s(%s, 1800000)</script>`, function, config)
+	}))
+	t.Cleanup(s.Close)
+	tb := openTab(t)
+	run(tb, "opening", chromedp.Navigate(s.URL))
+	for server, want := range map[string]string{
+		`{ urls: "turn:127.0.0.1:1?transport=udp", username: "6400:me.p1", credential: "old" }`:   "10000:me new",
+		`{ urls: ["turn:127.0.0.1:1"], username: "8000:me.p1", credential: "old" }`:               "10000:me new",
+		`{ urls: "turn:127.0.0.1:1?transport=udp", username: "9000:me.p1", credential: "young" }`: "9000:me.p1 young",
+		`{ urls: "turn:127.0.0.1:2?transport=udp", username: "6400:me", credential: "other" }`:    "6400:me other",
+		`{ urls: ["turn:127.0.0.1:1", "turn:127.0.0.1:2"], username: "1:a", credential: "two" }`:  "1:a two",
+		`{ urls: "turn:127.0.0.1:1?transport=udp", username: "me", credential: "static" }`:        "me static",
+	} {
+		got := eval[string](tb, `(() => {
+			const pc = new RTCPeerConnection({ iceServers: [`+server+`] });
+			const { username, credential } = pc.getConfiguration().iceServers[0];
+			pc.close();
+			return username + " " + credential;
+		})()`)
+		if got != want {
+			t.Errorf("%s becomes %s, want %s", server, got, want)
+		}
+	}
+	tb.wantQuietConsole()
+}

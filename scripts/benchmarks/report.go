@@ -69,7 +69,7 @@ func (v *verdict) String() string {
 	if v.Met {
 		outcome = "met"
 	}
-	return fmt.Sprintf("\tat %s %.2g: goal %s", bound, v.Goal, outcome)
+	return fmt.Sprintf("\tat %s %.3g: goal %s", bound, v.Goal, outcome)
 }
 
 type spread struct {
