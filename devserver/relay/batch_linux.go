@@ -48,6 +48,12 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("reading UDP: %w", err)
 	}
+	var first buffer // a batch takes a quarter of a megabyte: only when somebody comes
+	n, from, err := f.conn.ReadFrom(first[:])
+	if err != nil {
+		return true, fmt.Errorf("reading UDP: %w", err)
+	}
+	f.take(addrPort(from), first[:n], time.Now().UnixNano(), nil)
 	b := &batch{front: f, raw: raw, out: newRuns(f, conn, raw)}
 	b.recv = b.receive
 	for i := range b.headers {
