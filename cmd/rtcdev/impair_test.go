@@ -64,6 +64,20 @@ func (s *server) impair(client *http.Client, query, spec string) (now networks) 
 // All of the rest is read from Chromium's own statistics, on a page whose connections go
 // through the relay because of --impair alone.
 
+// near measures until it is what it should be, a few times: a machine that is busy with
+// other things is late now and then, and one that does it wrong is so always.
+func near(t *testing.T, what string, want, slack float64, measure func() float64) {
+	t.Helper()
+	var got float64
+	for range 4 {
+		if got = measure(); math.Abs(got-want) <= slack {
+			t.Logf("%.2f %s", got, what)
+			return
+		}
+	}
+	t.Errorf("%.2f %s, not %.0f", got, what, want)
+}
+
 // A round trip has the delay twice. What is asserted is the time that was added, between
 // the medians of the browsers' own checks: a busy machine makes a few of them late.
 func TestImpairedDelay(t *testing.T) {
@@ -73,15 +87,19 @@ func TestImpairedDelay(t *testing.T) {
 	client, p := trustingClient(t, a.root()), a.open(s.ready.URL)
 	wantRelayOnly(p, `call("delay", "udp").then((c) => { window.c = c; return c.a.pc; })`)
 	const checks = `roundTrips(c, 7)`
-	before := eval[float64](p, checks)
-	s.impair(client, "", "delay=100ms")
-	eval[float64](p, `ping(c, 3)`) // what was on its way when it changed
-	eval[float64](p, `roundTrips(c, 2)`)
-	after := eval[float64](p, checks)
-	t.Logf("round trips by getStats: %.2f ms, and %.2f ms with delay=100ms: %.2f ms more", before, after, after-before)
-	if math.Abs(after-before-200) > 5 {
-		t.Errorf("delay=100ms adds %.1f ms to a round trip, not 200", after-before)
+	changed := func(to string) {
+		s.impair(client, "", to)
+		eval[float64](p, `ping(c, 3)`) // what was on its way when it changed
+		eval[float64](p, `roundTrips(c, 2)`)
 	}
+	near(t, "ms that delay=100ms adds to a round trip, by getStats", 200, 5, func() float64 {
+		changed("off")
+		before := eval[float64](p, checks)
+		changed("delay=100ms")
+		after := eval[float64](p, checks)
+		t.Logf("round trips of %.2f ms, and of %.2f ms with delay=100ms", before, after)
+		return after - before
+	})
 	p.wantQuietConsole()
 }
 
@@ -102,11 +120,9 @@ func TestImpairedRate(t *testing.T) {
 	s := a.serve(a.labFolder(), "--port", "0", "--impair", "rate=500kbps")
 	p := a.open(s.ready.URL)
 	wantRelayOnly(p, `call("rate", "udp").then((c) => { window.c = c; startFlood(c); return wait(2000).then(() => c.a.pc); })`)
-	got := eval[float64](p, `receivedRate(c, 10000)`)
-	t.Logf("received with rate=500kbps, by getStats: %.1f kbit/s", got/1000)
-	if math.Abs(got-500e3) > 15e3 {
-		t.Errorf("received %.1f kbit/s", got/1000)
-	}
+	near(t, "kbit/s received with rate=500kbps, by getStats", 500, 15, func() float64 {
+		return eval[float64](p, `receivedRate(c, 10000)`) / 1000
+	})
 	p.wantQuietConsole()
 }
 
@@ -155,6 +171,7 @@ func TestImpairLive(t *testing.T) {
 	do(p, "loading it again, as the event says", chromedp.Reload())
 	wantRelayOnly(p, `Promise.all([call("kitchen", "udp"), call("attic", "udp")]).then(([k, at]) => { window.kitchen = k; window.attic = at; return k.a.pc; })`)
 	peer := eval[string](p, `kitchen.a.id`)
+	const satellite = 560
 	for _, step := range []struct {
 		query, spec    string
 		kitchen, attic float64 // ms of a round trip
@@ -164,8 +181,8 @@ func TestImpairLive(t *testing.T) {
 		{"peer=" + peer, "delay=150ms", 320, 180}, // there 150, back 20 + 150
 		{"", "off", 300, 180},
 		{"peer=" + peer[:6], "off", 0, 180},
-		{"", "satellite", 560, 180},
-		{"room=attic", "off", 560, 560},
+		{"", "satellite", satellite, 180},
+		{"room=attic", "off", satellite, satellite},
 		{"", "off", 0, 0},
 	} {
 		now := s.impair(client, step.query, step.spec)
@@ -175,12 +192,12 @@ func TestImpairLive(t *testing.T) {
 		// One at first for what was on its way.
 		got := eval[[2]float64](p, `Promise.all([kitchen, attic].map((c) => ping(c, 1).then(() => ping(c, 4))))`)
 		t.Logf("?%s %s: %.0f ms; %+v", step.query, step.spec, got, now)
-		slack := 30.0
-		if step.spec == "satellite" {
-			slack = 100 // has a jitter of 10 ms, and the shortest may be shorter, too
-		}
 		for i, want := range []float64{step.kitchen, step.attic} {
-			if math.Abs(got[i]-want) > slack {
+			below, above := 10.0, 60.0 // a busy machine takes its time
+			if want == satellite {
+				below, above = 100, 100 // it has a jitter of 10 ms on each of its ways
+			}
+			if got[i] < want-below || got[i] > want+above {
 				t.Errorf("?%s %s: call %d has round trips of %.0f ms, not %.0f", step.query, step.spec, i, got[i], want)
 			}
 		}
