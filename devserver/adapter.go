@@ -64,7 +64,7 @@ func newAdapters(tell func(Unreached)) *adapters {
 // adapted returns the page as it is to be served instead of what is in the file,
 // or nil if that is right. The file is at its beginning afterwards.
 func (s *site) adapted(ctx context.Context, name string, file io.ReadSeeker) ([]byte, error) {
-	if s.adapters == nil || !strings.HasPrefix(contentType(strings.ToLower(path.Ext(name))), "text/html") {
+	if s.adapters == nil || !isHTML(name) {
 		return nil, nil
 	}
 	page, err := io.ReadAll(io.LimitReader(file, maxPage+1))

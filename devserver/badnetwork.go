@@ -22,8 +22,9 @@ type badNetwork struct {
 	tell     func(Event)
 	prepared bool // pages use the relay from the beginning, with a good network too
 
-	mu    sync.Mutex
-	rules rules
+	mu      sync.Mutex
+	rules   rules
+	applied bool // the relay has rules
 }
 
 // rules are who has which network, and who is who.
@@ -117,7 +118,7 @@ func put(rules map[string]relay.Impairment, name string, i relay.Impairment) {
 
 // apply needs b.mu.
 func (b *badNetwork) apply() error {
-	if !b.rules.any() {
+	if b.applied = b.rules.any(); !b.applied {
 		return b.relay.Impair(nil)
 	}
 	now := rules{ // the relay asks while it holds its own lock, so never under ours
@@ -154,7 +155,10 @@ func (b *badNetwork) heard(e Event) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.rules.members, change.Peer)
-		delete(b.rules.peers, change.Peer)
+		if _, own := b.rules.peers[change.Peer]; own {
+			delete(b.rules.peers, change.Peer)
+			_ = b.apply() // fails only once the relay is closed
+		}
 	}
 }
 
@@ -199,7 +203,7 @@ func (r *rules) find(peer string) (string, error) {
 	return "", fmt.Errorf("%d peers have ids that begin with %q: give more of it", len(found), peer)
 }
 
-// path is the network of a session of the relay, as sessionFor names them. What all or
+// path is the network of a session of the relay, as [iceServers.list] names them. What all or
 // those in one room have is met once on the way between two of them; what one peer has,
 // on the way to it and from it.
 func (r *rules) path(session string) relay.Path {
@@ -244,16 +248,21 @@ const maxSpec = 1024
 // ?peer=ID, or of all others. What they are to be is the body. Only this machine may
 // ask, and no page of another site.
 func (b *badNetwork) serve(w http.ResponseWriter, r *http.Request) {
-	if !fromHere(r) || r.Header.Get("Origin") != "" && r.Header.Get("Origin") != "https://"+r.Host {
+	// Behind a proxy on this machine everybody comes from here.
+	passedOn := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != ""
+	if !fromHere(r) || passedOn || r.Header.Get("Origin") != "" && r.Header.Get("Origin") != "https://"+r.Host {
 		http.Error(w, "Only the machine that rtcdev runs on can make the network bad.", http.StatusForbidden)
 		return
 	}
 	if r.Method == http.MethodPost {
 		spec, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSpec))
-		room, peer := r.URL.Query().Get("room"), r.URL.Query().Get("peer")
+		query := r.URL.Query()
+		room, peer := query.Get("room"), query.Get("peer")
 		switch {
 		case err != nil:
 			err = errors.New("that is too long for a network: write for example loss=5%,delay=100ms")
+		case query.Has("room") && room == "", query.Has("peer") && peer == "":
+			err = errors.New("?room= or ?peer= is empty: give a name, or leave it out to change the network of all")
 		case room != "" && peer != "":
 			err = errors.New("give ?room= or ?peer=, not both")
 		default:

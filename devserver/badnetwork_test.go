@@ -144,10 +144,15 @@ func TestImpairRequests(t *testing.T) {
 		{"?peer=p", "off", "Nobody here is called"},
 		{"?peer=" + peer[:minPrefix] + "~", "off", "Nobody here is called"},
 		{"?peer=" + peer + "&room=lobby", "off", "not both"},
+		{"?peer=", "lift", "is empty"},
+		{"?room=", "lift", "is empty"},
 	} {
 		if status, answer := r.post("/_rtcdev/impair"+bad.query, bad.spec); status != http.StatusBadRequest || !strings.Contains(answer, bad.want) {
 			t.Errorf("%s %.20q: %d %s", bad.query, bad.spec, status, answer)
 		}
+	}
+	if status, _ := r.post("/_rtcdev/impair", "off", "X-Forwarded-For", "192.0.2.1"); status != http.StatusForbidden {
+		t.Errorf("what a proxy on this machine passes on gets %d", status)
 	}
 	if status, _ := r.post("/_rtcdev/impair", "off", "Origin", "https://evil.example"); status != http.StatusForbidden {
 		t.Errorf("another site's page gets %d", status)
@@ -157,13 +162,22 @@ func TestImpairRequests(t *testing.T) {
 	}
 }
 
-// A rule for a peer goes with it, as its id never comes again.
+// A rule for a peer goes with it, as its id never comes again; so does what the relay was
+// told of it.
 func TestPeersNetworkGoesWithIt(t *testing.T) {
-	b := &badNetwork{rules: rules{
+	server, err := relay.New(relay.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	b := &badNetwork{relay: server, rules: rules{
 		peers: map[string]relay.Impairment{"p1": {Loss: 1}}, members: map[string]member{"p1": {room: "r"}},
 	}}
+	if err := b.apply(); err != nil {
+		t.Fatal(err)
+	}
 	b.heard(PeerChange{Event: "peer-left", Peer: "p1"})
-	if b.rules.any() || len(b.rules.members) > 0 {
+	if b.rules.any() || len(b.rules.members) > 0 || b.applied {
 		t.Errorf("left is %+v", b.rules)
 	}
 }

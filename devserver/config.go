@@ -185,7 +185,7 @@ func setting(format string, args ...any) error {
 }
 
 // Validate finds what is wrong with the settings a person makes (Dir, Proxy, Host,
-// Port, RoomSize, RoomToken, AllowOrigins) without opening anything. The error is a [*SettingError], or tells
+// Port, RoomSize, RoomToken, AllowOrigins, TURNLAN, ICEServers, Impair) without opening anything. The error is a [*SettingError], or tells
 // why Dir cannot be served. [Run] calls it too.
 func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {

@@ -149,7 +149,15 @@ type TCPOnly struct {
 	Address string `json:"address"` // with the port
 }
 
-// PageLeft says that a page goes without the server's STUN and TURN, once for each page.
+// RelayLost says that the machine no longer has the address on which Config.TURNLAN has
+// relayed sockets: until the server is started again, nothing is relayed.
+type RelayLost struct {
+	Event   string `json:"event"` // "relay-lost"
+	Address string `json:"address"`
+}
+
+// PageLeft says that a page goes without the server's STUN and TURN: once for a
+// page, of the first ten. What it says comes from outside.
 type PageLeft struct {
 	Event  string `json:"event"` // "page-left"
 	Page   string `json:"page"`  // its path
@@ -170,6 +178,7 @@ func (NetworkChange) event() {}
 func (Named) event()         {}
 func (Impaired) event()      {}
 func (TCPOnly) event()       {}
+func (RelayLost) event()     {}
 func (PageLeft) event()      {}
 func (Stopping) event()      {}
 

@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -69,11 +70,11 @@ func parseICEServer(text string) (iceServer, error) {
 	user, host, hasUser := cutLast(rest, "@")
 	isTURN := scheme == "turn" || scheme == "turns"
 	shown := text
-	if hasUser {
-		shown = scheme + ":…@" + host // without the password
+	if isTURN || hasUser { // without the password
+		shown = scheme + ":…"
 	}
 	switch {
-	case !isTURN && scheme != "stun" && scheme != "stuns" || !iceHost.MatchString(host):
+	case !isTURN && scheme != "stun" && scheme != "stuns" || !isICEHost(host, isTURN):
 		return iceServer{}, setting("%q is no address of a STUN or TURN server: give one like stun:stun.example.com:3478 or turns:user:password@turn.example.com", shown)
 	case isTURN != hasUser:
 		return iceServer{}, setting("%s: TURN servers need a user and a password, as in turn:user:password@turn.example.com, and STUN servers take none", shown)
@@ -95,7 +96,20 @@ func parseICEServer(text string) (iceServer, error) {
 }
 
 // iceHost is what follows in such an address: a host, and perhaps a port and a transport.
-var iceHost = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?$`)
+var iceHost = regexp.MustCompile(`^([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(\?transport=(?:udp|tcp))?$`)
+
+// isICEHost tells what browsers take: for anything else they throw an error, in each page.
+func isICEHost(text string, isTURN bool) bool {
+	parts := iceHost.FindStringSubmatch(text)
+	if parts == nil || parts[3] != "" && !isTURN {
+		return false
+	}
+	if host := strings.Trim(parts[1], "[]"); host != parts[1] && net.ParseIP(host) == nil {
+		return false
+	}
+	port, err := strconv.Atoi(cmp.Or(parts[2], "3478"))
+	return err == nil && port > 0 && port < 65536
+}
 
 // cutLast is strings.Cut at the last separator; without one all is after it.
 func cutLast(s, sep string) (before, after string, found bool) {

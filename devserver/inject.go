@@ -50,7 +50,10 @@ func (in *injector) wants(r *http.Request) bool {
 	if in == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest { // W3C Fetch Metadata §2.1
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" { // also when a service worker asks
+		return true
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") { // W3C Fetch Metadata §2.1
 	case "document", "iframe", "frame", "embed", "object":
 		return true
 	case "":
@@ -58,6 +61,9 @@ func (in *injector) wants(r *http.Request) bool {
 	}
 	return false
 }
+
+// vary tells caches what an answer depends on, with the script and without.
+func (in *injector) vary(h http.Header) { h.Add("Vary", "Sec-Fetch-Dest, Sec-Fetch-Mode") }
 
 // isPage tells whether an answer with these headers is HTML that can be read, byte by
 // byte, as ASCII and more.
@@ -80,18 +86,24 @@ type splice struct {
 // find looks at the beginning of a page for host, which is all of it if whole. It returns
 // false when that does not suffice.
 //
-// The script goes before the first element that belongs to no head or could run
-// something, and so after the page's own Content-Security-Policy and <meta name="rtcdev">.
+// The script goes before the first element that belongs to no head, could run something
+// (as a <link> can, when it is loaded) or changes what addresses mean, and so after the
+// page's own Content-Security-Policy and <meta name="rtcdev">, if these come first.
 func (in *injector) find(page []byte, whole bool, policies []string, host string) (splice, bool) {
 	if isUTF16(page) {
 		return splice{}, true
+	}
+	// An app that begins with text may go on like that for long.
+	begin := bytes.TrimLeft(bytes.TrimPrefix(page, []byte("\xef\xbb\xbf")), htmlSpace)
+	if len(begin) > 2 && begin[0] != '<' { // more than a part of a byte order mark
+		return scriptAt(len(page)-len(begin), policies, host), true
 	}
 	for tag := range startTags(page) {
 		if !tag.whole && !whole {
 			break
 		}
 		switch tag.name {
-		case "html", "head", "title", "base", "link", "style":
+		case "html", "head", "title", "style":
 		case "meta":
 			if optsOut(page, tag) {
 				return splice{}, true
@@ -153,10 +165,14 @@ func metaPolicy(page []byte, tag startTag) string {
 	return value(page, tag, "content")
 }
 
+// mostLeft is of how many pages it is told that they were left alone: the app's addresses
+// may be without number.
+const mostLeft = 10
+
 // left tells, once for a page, that it was left alone.
 func (in *injector) left(page, why string) {
 	in.mu.Lock()
-	news := !in.told[page] && len(in.told) < 1000
+	news := !in.told[page] && len(in.told) < mostLeft
 	in.told[page] = in.told[page] || news
 	in.mu.Unlock()
 	if news {
@@ -194,10 +210,14 @@ func (s *iceServers) script(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s(%s, %d);\n", function, settings, renewal.Milliseconds())
 }
 
+func isHTML(name string) bool {
+	return strings.HasPrefix(contentType(strings.ToLower(path.Ext(name))), "text/html")
+}
+
 // injected returns the page as it is to be served instead of what is in body, or nil if
 // that is right.
 func (s *site) injected(r *http.Request, name string, body io.ReadSeeker) (io.ReadSeeker, error) {
-	if !s.injector.wants(r) || !strings.HasPrefix(contentType(strings.ToLower(path.Ext(name))), "text/html") {
+	if !s.injector.wants(r) || !isHTML(name) {
 		return nil, nil
 	}
 	head, err := io.ReadAll(io.LimitReader(body, maxHead))

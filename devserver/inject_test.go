@@ -28,20 +28,27 @@ func TestFind(t *testing.T) {
 	in, _ := newTestInjector(t)
 	for _, marked := range []string{
 		`<!doctype html><html><head><title>a</title>^<script src=a.js></script></head></html>`,
-		`<!doctype html><html lang=en><head><meta charset=utf-8><link rel=icon href=x><style>a{}</style></head>^<body>`,
+		`<!doctype html><html lang=en><head><meta charset=utf-8><style>a{}</style></head>^<body>`,
+		`<!doctype html><meta charset=utf-8>^<link rel=stylesheet href=x onload="start()"><script></script>`,
 		`^<script>1</script>`,
 		`^<p>a</p><script>1</script>`,
-		`text ^<b>b</b>`,
+		`^text <b>b</b>`,
+		"\xef\xbb\xbf ^text",
+		"\xef\xbb\xbf<!doctype html>^<body>",
+		`</head title="<b>">^<script></script>`,
+		`<title></title title="<b>">^<script></script>`,
+		`<!-- a --!>^<script>1</script><p>-->`,
+		`<!--->^<script>1</script>`,
 		`<!-- <script> --><title><script></title>^<body>`,
 		`<head>^<noscript><meta name=rtcdev content=no-inject></noscript></head>`,
-		`<head><base href="/x/">^<script type=module></script>`,
+		`<head>^<base href="https://other.example/x/"><script type=module></script>`, // it moves our address
 		`<meta name="rtcdev" content="no-inject"><script></script>`,
 		`<META NAME=RTCDEV CONTENT='a No-Inject b'><script></script>`,
 		`<meta name="rtcdev" content="inject">^<script></script>`,
 		`<meta http-equiv="content-security-policy" content="default-src 'none'"><script></script>`,
 		`<meta http-equiv="Content-Security-Policy" content="script-src &#39;self&#39;">^<script></script>`,
 		`<title>no script and no body</title>`,
-		``, `just text`, `<!doctype html>`,
+		``, `^just text`, `<!doctype html>`,
 		"\xff\xfe<\x00s\x00c\x00r\x00",
 	} {
 		page, want := strings.Replace(marked, "^", "", 1), strings.Index(marked, "^")
@@ -131,6 +138,7 @@ func TestStaticPagesGetTheScript(t *testing.T) {
 	}{
 		{"/", with(page), []string{"Accept", forPages}},
 		{"/", with(page), []string{"Sec-Fetch-Dest", "iframe"}},
+		{"/", with(page), []string{"Sec-Fetch-Dest", "empty", "Sec-Fetch-Mode", "navigate"}}, // a service worker asks
 		{"/large.html", with(large), []string{"Sec-Fetch-Dest", "document"}},
 		{"/late.html", late, []string{"Sec-Fetch-Dest", "document"}},
 		{"/empty.html", "", []string{"Sec-Fetch-Dest", "document"}},
@@ -144,6 +152,9 @@ func TestStaticPagesGetTheScript(t *testing.T) {
 		}
 		if head := ask("HEAD", tt.path, tt.header...); head.ContentLength != int64(len(tt.want)) {
 			t.Errorf("HEAD %s %v: %d bytes, want %d", tt.path, tt.header, head.ContentLength, len(tt.want))
+		}
+		if vary := resp.Header.Get("Vary"); (vary != "") != strings.HasSuffix(tt.path, "/") && !strings.HasSuffix(tt.path, ".html") {
+			t.Errorf("%s varies with %q", tt.path, vary)
 		}
 		tag := resp.Header.Get("ETag")
 		if again := ask("GET", tt.path, append(tt.header, "If-None-Match", tag)...); again.StatusCode != http.StatusNotModified {
@@ -274,6 +285,9 @@ func TestProxyLeavesTheRest(t *testing.T) {
 	if got := body(resp); got != string(small) || resp.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("%q %v", got, resp.Header)
 	}
+	if resp.Header.Get("Vary") == "" {
+		t.Error("a browser may take it for the page")
+	}
 }
 
 // An app that sends its page piece by piece has it shown so.
@@ -335,5 +349,28 @@ func TestProxyBrokenGzip(t *testing.T) {
 		if resp.StatusCode != http.StatusBadGateway {
 			t.Errorf("%s: %s", name, resp.Status)
 		}
+	}
+}
+
+// An app that says text bit by bit, without any markup, has it shown so.
+func TestProxyStreamsText(t *testing.T) {
+	in, _ := newTestInjector(t)
+	resp := &http.Response{Body: io.NopCloser(io.MultiReader(strings.NewReader("step 0\n"), iotest.ErrReader(io.ErrClosedPipe))), Header: http.Header{}}
+	head, place, err := in.readHead(resp, "localhost")
+	if err != nil || string(head) != "step 0\n" || place.at != 0 || place.tag != ourTag {
+		t.Errorf("%q %+v %v", head, place, err)
+	}
+}
+
+// Addresses without number are told of ten times.
+func TestLeftIsToldOfTenTimes(t *testing.T) {
+	n := 0
+	in := &injector{tell: func(Event) { n++ }, told: make(map[string]bool)}
+	for i := range 100 {
+		in.left(strings.Repeat("/x", i), "why")
+		in.left("/x", "why")
+	}
+	if n != mostLeft {
+		t.Errorf("told %d times", n)
 	}
 }

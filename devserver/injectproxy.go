@@ -32,11 +32,14 @@ func (in *injector) ask(from, out *http.Request) {
 
 // modify is the proxy's ModifyResponse.
 func (in *injector) modify(resp *http.Response) error {
-	host, ok := resp.Request.Context().Value(pageKey{}).(string)
-	if in == nil || !ok || !isPage(resp.Header) || !hasBody(resp.StatusCode) {
+	if in == nil || !isPage(resp.Header) {
 		return nil
 	}
-	resp.Header.Add("Vary", "Sec-Fetch-Dest")
+	in.vary(resp.Header)
+	host, ok := resp.Request.Context().Value(pageKey{}).(string)
+	if !ok || !hasBody(resp.StatusCode) {
+		return nil
+	}
 	if resp.Request.Method == http.MethodHead {
 		unsized(resp)
 		return nil

@@ -69,12 +69,14 @@ func startTags(page []byte) iter.Seq[startTag] {
 			}
 			at += open + 1
 			switch rest := page[at:]; {
-			case bytes.HasPrefix(rest, []byte("!--")): // "<!-->" is a whole comment
-				end := bytes.Index(rest[1:], []byte("-->"))
+			case bytes.HasPrefix(rest, []byte("!--")):
+				end := commentEnd(rest)
 				if end < 0 {
 					return
 				}
-				at += 1 + end + len("-->")
+				at += end
+			case len(rest) > 1 && rest[0] == '/' && isLetter(rest[1]): // may have attributes, which do nothing
+				_, at = readTag(page, at+1)
 			case len(rest) > 0 && isLetter(rest[0]):
 				tag, next := readTag(page, at)
 				if !yield(tag) {
@@ -89,6 +91,23 @@ func startTags(page []byte) iter.Seq[startTag] {
 	}
 }
 
+// commentEnd is where the comment ends that begins with "!--"; -1 if it does not. "<!-->" is
+// a whole one, and "--!>" ends one, too (§13.2.5.51).
+func commentEnd(comment []byte) int {
+	end := -1
+	for _, mark := range []struct {
+		text string
+		from int
+	}{{"-->", 1}, {"--!>", 3}} {
+		if at := bytes.Index(comment[mark.from:], []byte(mark.text)); at >= 0 {
+			if at += mark.from + len(mark.text); end < 0 || at < end {
+				end = at
+			}
+		}
+	}
+	return end
+}
+
 // isRawText tells the elements whose content is text to a browser that runs
 // scripts (WHATWG HTML §13.2.6), whatever it looks like.
 func isRawText(name string) bool {
@@ -99,7 +118,7 @@ func isRawText(name string) bool {
 	return false
 }
 
-// afterText returns where the end tag of a raw text element begins.
+// afterText returns where the end tag of a raw text element begins, with its "<".
 func afterText(page []byte, at int, name string) int {
 	for at < len(page) {
 		open := bytes.Index(page[at:], []byte("</"))
@@ -109,7 +128,7 @@ func afterText(page []byte, at int, name string) int {
 		at += open + 2
 		end := at + len(name)
 		if end < len(page) && strings.EqualFold(string(page[at:end]), name) && endsName(page[end]) {
-			return at
+			return at - 2
 		}
 	}
 	return len(page)

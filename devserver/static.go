@@ -177,10 +177,10 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string, f 
 		// Its time is not the file's: it changes with what can be reached.
 		body, modified = bytes.NewReader(page), time.Time{}
 	}
-	if err == nil {
+	if err == nil && s.injector != nil && isHTML(name) {
+		s.injector.vary(w.Header())
 		var with io.ReadSeeker
 		if with, err = s.injected(r, name, body); with != nil {
-			w.Header().Add("Vary", "Sec-Fetch-Dest")
 			body, modified = with, time.Time{}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"rtcdev/devserver/lan"
 	"rtcdev/devserver/portmux"
@@ -30,7 +31,14 @@ type turn struct {
 	closed  bool
 	sockets map[netip.Addr]net.PacketConn
 	without map[netip.Addr]bool // addresses whose UDP port another program has
+	missed  int                 // how often in a row an address could not be opened yet
+	again   *time.Timer         // looks again then
+	lan     netip.Addr          // where relayed sockets are real ones; told to be gone if not valid
 }
+
+// mostMissed is how often it is tried to open a new address: an IPv6 one can be used only
+// after about a second, when nobody else has been found to have it (RFC 4862 §5.4).
+const mostMissed = 4
 
 // openRelay makes the relay, and the bad network in it as Config.Impair says.
 func openRelay(cfg *Config, listeners []net.Listener, tell func(Event)) (*turn, *badNetwork, error) {
@@ -63,6 +71,7 @@ func newTURN(cfg *Config, listeners []net.Listener) (*turn, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.lan = lanAddress
 	t.server, err = relay.New(relay.Config{
 		LAN: lanAddress,
 		OnRefused: func(r relay.Refusal) {
@@ -111,30 +120,65 @@ func (t *turn) look() (told []Event) {
 			conn.Close() // ends its serving
 		}
 	}
+	missed := false
 	for address := range wanted {
-		if t.sockets[address] == nil && !t.open(address) && !t.without[address] {
-			t.without[address] = true
-			told = append(told, TCPOnly{Event: "tcp-only", Address: netip.AddrPortFrom(address, t.own[0].Port()).String()})
+		if t.sockets[address] != nil {
+			continue
 		}
+		err := t.open(address)
+		switch {
+		case err == nil:
+		case !isTaken(err):
+			missed = true
+		case !t.without[address]:
+			t.without[address] = true
+			told = append(told, TCPOnly{Event: "tcp-only", Address: t.at(address)})
+		}
+	}
+	t.lookAgain(missed)
+	if t.lan.IsValid() && !wanted[t.lan] {
+		told = append(told, RelayLost{Event: "relay-lost", Address: t.lan.String()})
+		t.lan = netip.Addr{}
 	}
 	return told
 }
 
-// open opens a socket, or returns false if another program has that port. It needs t.mu.
-func (t *turn) open(address netip.Addr) bool {
-	at := netip.AddrPortFrom(address, t.own[0].Port())
-	conn, err := net.ListenPacket("udp", at.String())
+// lookAgain has an address that could not be opened tried again, in 1, 2, 4 and 8 s. It needs
+// t.mu.
+func (t *turn) lookAgain(missed bool) {
+	if !missed {
+		t.missed = 0
+		return
+	}
+	if t.missed < mostMissed {
+		t.again = time.AfterFunc(time.Second<<t.missed, func() { t.look() })
+		t.missed++
+	}
+}
+
+func (t *turn) at(address netip.Addr) string {
+	return netip.AddrPortFrom(address, t.own[0].Port()).String()
+}
+
+// open opens a socket. It needs t.mu.
+func (t *turn) open(address netip.Addr) error {
+	conn, err := net.ListenPacket("udp", t.at(address))
 	if err != nil {
-		t.cfg.Log.Debug("opening a socket for the relay", "address", at, "error", err)
-		return !isTaken(err)
+		t.cfg.Log.Debug("opening a socket for the relay", "address", t.at(address), "error", err)
+		return err
 	}
 	t.sockets[address] = conn
 	t.running.Go(func() {
 		if err := t.server.ServePacket(conn); !errors.Is(err, net.ErrClosed) {
-			t.cfg.Log.Warn("relaying over UDP has ended", "address", at, "error", err)
+			t.cfg.Log.Warn("relaying over UDP has ended", "address", t.at(address), "error", err)
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.sockets[address] == conn { // it ended by itself: the next look opens another
+			delete(t.sockets, address)
 		}
 	})
-	return true
+	return nil
 }
 
 // addresses are those that the listeners answer on.
@@ -184,6 +228,9 @@ func (t *turn) close() error {
 	}
 	t.mu.Lock()
 	t.closed = true
+	if t.again != nil {
+		t.again.Stop()
+	}
 	t.mu.Unlock()
 	err := t.server.Close()
 	t.running.Wait()

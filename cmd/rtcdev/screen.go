@@ -62,8 +62,10 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.impaired(e)
 	case devserver.TCPOnly:
 		s.note("Another program has UDP at %s: what is relayed there goes over TCP.\n", e.Address)
+	case devserver.RelayLost:
+		s.note("This machine has left %s, on which calls were relayed: start rtcdev serve again to relay on the new address.\n", e.Address)
 	case devserver.PageLeft:
-		s.note("The page %s goes without the server's STUN and TURN: %s.\n", e.Page, e.Reason)
+		s.note("The page %q goes without the server's STUN and TURN: %s.\n", e.Page, e.Reason)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
@@ -269,7 +271,11 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))
 	}
-	if r.Impair != "" {
+	switch r.Impair {
+	case "":
+	case "off":
+		s.line("Bad net", "not yet; calls go through the relay already, so that it can be made bad at any time")
+	default:
 		s.line("Bad net", "%s", s.bad.Sprint(r.Impair))
 		s.line("", "%s", s.whoMeetsIt())
 	}

@@ -89,7 +89,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 			case o.impair != "" && o.noTURN:
 				return usage("leave one of them out", "--impair is done in the server's own relay, which --no-turn leaves out")
 			case o.withPeer && o.signalOnly:
-				return usage("leave one of them out", "--signal-only serves no pages, so there is nobody for --with-peer to meet")
+				return usage("leave one of them out", "--signal-only serves no pages, so there is no room link to meet the peer of --with-peer by")
 			case o.roomSize < 2:
 				return usage("rtcdev serve --help", "a room for %d makes no call: --room-size starts at 2", o.roomSize)
 			case o.host == devserver.AllInterfaces && net.ParseIP(o.dir) != nil:
@@ -122,9 +122,9 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.discovery, "discovery", false, "let PeerJS pages list who is there (listAllPeers)")
 	f.BoolVar(&o.noTURN, "no-turn", false, "leave out the server's own STUN and TURN")
 	f.StringVar(&o.turn, "turn", "closed", "what the relay reaches: its own allocations only (`closed`), or private addresses too (lan)")
-	f.StringSliceVar(&o.iceServers, "ice-server", nil, "tell pages of this STUN or TURN `URL`, too")
-	f.BoolVar(&o.noInject, "no-inject", false, "leave pages as they are: without it each RTCPeerConnection uses the server's STUN and TURN, too")
-	f.StringVar(&o.impair, "impair", "", "make calls meet a bad `network`, such as 3g or loss=5%,delay=100ms,jitter=20ms,rate=500kbps,reorder=1%")
+	f.StringArrayVar(&o.iceServers, "ice-server", nil, "tell pages of this STUN or TURN `URL`, too")
+	f.BoolVar(&o.noInject, "no-inject", false, "do not add the server's STUN and TURN to pages (a small script does so)")
+	f.StringVar(&o.impair, "impair", "", "make calls meet a bad `network`, such as 3g or loss=5%,delay=100ms,jitter=20ms,rate=500kbps,reorder=1%; off: from later on")
 	f.BoolVar(&o.withPeer, "with-peer", false, "put a test peer into the room, for a call by yourself")
 	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")

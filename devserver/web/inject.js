@@ -76,14 +76,19 @@
   if (window.webkitRTCPeerConnection) window.webkitRTCPeerConnection = Extended;
 
   // Credentials end: a page that stays open gets new ones in time, also after sleep.
+  // Where the page's policy forbids that, once is enough.
+  let forbidden = false;
+  document.addEventListener("securitypolicyviolation", ({ blockedURI }) => {
+    forbidden ||= blockedURI.endsWith("/_rtcdev/ice");
+  });
   async function renew() {
-    if (Date.now() - asked < renewal) return;
+    if (forbidden || Date.now() - asked < renewal) return;
     asked = Date.now();
     try {
       const answer = await fetch("/_rtcdev/ice", { cache: "no-store" });
       current = await answer.json();
     } catch {
-      asked = 0; // the server is away: the next look asks again
+      asked = Date.now() - 0.9 * renewal; // the server is away: ask again a bit later
     }
   }
   setInterval(renew, 60_000);
