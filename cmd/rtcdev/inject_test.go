@@ -269,7 +269,7 @@ func TestInjectionKeepsPolicies(t *testing.T) {
 			v.open(s.ready.URL + path + "?bare")
 			v.wantServers(urlsOf(""))
 			v.wantQuietConsole()
-			if !strings.Contains(s.log.String(), "The page /"+path+" goes without") {
+			if !strings.Contains(s.log.String(), fmt.Sprintf("The page %q goes without", "/"+path)) {
 				t.Errorf("nothing is said of /%s:\n%s", path, &s.log)
 			}
 		}
