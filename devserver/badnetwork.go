@@ -1,12 +1,14 @@
 package devserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -44,11 +46,14 @@ type member struct {
 
 // Impaired says that a network was made bad, or good again.
 type Impaired struct {
-	Event   string    `json:"event"` // "impaired"
-	Time    time.Time `json:"time"`
-	Room    string    `json:"room,omitempty"` // that it is for; or
-	Peer    string    `json:"peer,omitempty"` // the one that it is for; else all
-	Network string    `json:"network"`        // "off" for a good one
+	Event string    `json:"event"` // "impaired"
+	Time  time.Time `json:"time"`
+	Room  string    `json:"room,omitempty"` // that it is for; or
+	Peer  string    `json:"peer,omitempty"` // the one that it is for; else all
+	// Network is what it is now, "off" for a good one or, of a room or a peer, for none of
+	// its own; Name is what it was called, such as "3g".
+	Network string `json:"network"`
+	Name    string `json:"name,omitempty"`
 	// Reload is set when pages that are open go past it until they are loaded again.
 	Reload bool `json:"reload"`
 }
@@ -79,9 +84,14 @@ func (b *badNetwork) set(room, peer, spec string, say bool) error {
 	if b.relay == nil {
 		return errNoRelay
 	}
-	i, err := relay.ParseImpairment(strings.TrimSpace(spec))
+	spec = strings.TrimSpace(spec)
+	i, err := relay.ParseImpairment(spec)
 	if err != nil {
 		return err
+	}
+	name := ""
+	if slices.Contains(relay.Presets(), spec) {
+		name = spec
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +113,7 @@ func (b *badNetwork) set(room, peer, spec string, say bool) error {
 		return err
 	}
 	if say {
-		b.tell(Impaired{Event: "impaired", Time: time.Now(), Room: room, Peer: peer, Network: i.String(), Reload: reload && b.rules.any()})
+		b.tell(Impaired{Event: "impaired", Time: time.Now(), Room: room, Peer: peer, Network: i.String(), Name: name, Reload: reload && b.rules.any()})
 	}
 	return nil
 }
@@ -185,6 +195,7 @@ const minPrefix = 6
 
 // find returns the whole id of the peer whose id begins like that.
 func (r *rules) find(peer string) (string, error) {
+	peer = strings.TrimSuffix(peer, "…") // as the terminal shows it
 	var found []string
 	for id := range r.members {
 		if id == peer {
@@ -259,6 +270,10 @@ func (b *badNetwork) serve(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		room, peer := query.Get("room"), query.Get("peer")
 		switch {
+		case unknownQuery(query):
+			err = errors.New("there are ?room=NAME and ?peer=ID only")
+		case err == nil && len(bytes.TrimSpace(spec)) == 0:
+			err = errors.New("the request says no network: send for example 3g or loss=5%, or off for a good one")
 		case err != nil:
 			err = errors.New("that is too long for a network: write for example loss=5%,delay=100ms")
 		case query.Has("room") && room == "", query.Has("peer") && peer == "":
@@ -276,6 +291,16 @@ func (b *badNetwork) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	json.NewEncoder(w).Encode(b.now())
+}
+
+// unknownQuery finds a misspelt name, which would change the network of all.
+func unknownQuery(query url.Values) bool {
+	for name := range query {
+		if name != "room" && name != "peer" && name != tokenName {
+			return true
+		}
+	}
+	return false
 }
 
 // now is what [badNetwork.serve] answers.

@@ -115,10 +115,9 @@ func TestImpairRequests(t *testing.T) {
 		want        Impaired
 	}{
 		{"", "loss=5%,delay=100ms", Impaired{Network: "loss=5%,delay=100ms", Reload: true}},
-		{"?room=lobby", " 3g\n", Impaired{Room: "lobby", Network: "loss=1%,delay=100ms,jitter=20ms,rate=1600kbps"}},
-		{"?peer=" + peer[:minPrefix], "loss=50%", Impaired{Peer: peer, Network: "loss=50%"}},
+		{"?room=lobby", " 3g\n", Impaired{Room: "lobby", Network: "loss=1%,delay=100ms,jitter=20ms,rate=1600kbps", Name: "3g"}},
+		{"?peer=" + peer[:minPrefix] + "…", "loss=50%", Impaired{Peer: peer, Network: "loss=50%"}},
 		{"", "off", Impaired{Network: "off"}},
-		{"", "", Impaired{Network: "off"}},
 	} {
 		status, answer := r.post("/_rtcdev/impair"+step.query, step.spec)
 		if status != http.StatusOK {
@@ -146,6 +145,8 @@ func TestImpairRequests(t *testing.T) {
 		{"?peer=" + peer + "&room=lobby", "off", "not both"},
 		{"?peer=", "lift", "is empty"},
 		{"?room=", "lift", "is empty"},
+		{"?rom=lobby", "lift", "?room=NAME and ?peer=ID only"},
+		{"", " ", "says no network"},
 	} {
 		if status, answer := r.post("/_rtcdev/impair"+bad.query, bad.spec); status != http.StatusBadRequest || !strings.Contains(answer, bad.want) {
 			t.Errorf("%s %.20q: %d %s", bad.query, bad.spec, status, answer)

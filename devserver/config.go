@@ -172,7 +172,7 @@ func (c *Config) checkNetwork() error {
 
 // noPrivateAddress says why TURNLAN cannot be.
 func noPrivateAddress() error {
-	return setting("the relay has no private address to be open on: serve on all of them, with --host, or leave out --turn=lan")
+	return setting("with --turn=lan the relay needs a private IPv4 address of this machine: serve on it, with --host, or leave out --turn=lan")
 }
 
 // SettingError says that a value of [Config] makes no sense, and what would.

@@ -27,9 +27,15 @@ func (s *servePrinter) impaired(e devserver.Impaired) {
 	case e.Room != "":
 		who = fmt.Sprintf("room %q", e.Room)
 	}
-	network := "a good network"
-	if e.Network != "off" {
-		network = e.Network
+	network := e.Network
+	switch {
+	case e.Name != "":
+		network = e.Name + " (" + e.Network + ")"
+	case e.Network != "off":
+	case e.Peer+e.Room != "":
+		network = "no network of its own any more"
+	default:
+		network = "a good network"
 	}
 	s.note("%s  %s: %s\n", e.Time.Local().Format("15:04:05"), who, network)
 	if e.Reload {

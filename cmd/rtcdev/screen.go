@@ -259,7 +259,11 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.doors(r)
 	} else {
 		s.line("Room", "%s", s.strong.Sprint(r.Room))
-		s.line("", "Open it twice, in two tabs or windows: that is the call.")
+		if s.options.withPeer {
+			s.line("", "A test peer goes into the room: open the link once, and you are in a call with it.")
+		} else {
+			s.line("", "Open it twice, in two tabs or windows: that is the call.")
+		}
 		s.line("Pages", "%s", r.URL)
 		for _, n := range r.Networks {
 			s.line("Network", "%s%s", s.link(n.URL), via(n))
@@ -271,6 +275,9 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	if !r.SignalOnly {
 		s.line("From", "%s", s.source(r))
 	}
+	if r.BuiltIn {
+		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
+	}
 	switch r.Impair {
 	case "":
 	case "off":
@@ -278,9 +285,6 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 	default:
 		s.line("Bad net", "%s", s.bad.Sprint(r.Impair))
 		s.line("", "%s", s.whoMeetsIt())
-	}
-	if r.BuiltIn {
-		s.line("", "It has no index.html, so this is the built-in call app (rtcdev init writes it).")
 	}
 	if s.created {
 		s.line("Made", "a local authority, which signs the certificates of this server")

@@ -302,8 +302,8 @@ func TestImpairKey(t *testing.T) {
 	term := a.onTerminal(program, "serve", "--port", "0", "--trust=no")
 	term.see(`(https://localhost:\d+/\?room=lobby)`)
 	for _, shows := range []string{
-		`all calls: loss=1%,delay=100ms,jitter=20ms,rate=1600kbps\s+Reload the pages that are open`,
-		`all calls: loss=35%`, `all calls: loss=0.5%,delay=280ms`, `all calls: loss=3%`, `all calls: a good network`,
+		`all calls: 3g \(loss=1%,delay=100ms,jitter=20ms,rate=1600kbps\)\s+Reload the pages that are open`,
+		`all calls: lift \(loss=35%`, `all calls: satellite \(loss=0.5%,delay=280ms`, `all calls: wifi-busy \(loss=3%`, `all calls: a good network`,
 	} {
 		term.typeKeys("i\r")
 		term.see(shows)
