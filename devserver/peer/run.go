@@ -12,7 +12,11 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-const statsPeriod = time.Second
+const (
+	statsPeriod = time.Second
+	// closingTime is for what connections say in the end, to others and to TURN servers.
+	closingTime = 250 * time.Millisecond
+)
 
 // A participant is a peer while Run runs. Its fields belong to the goroutine of Run.
 type participant struct {
@@ -26,6 +30,7 @@ type participant struct {
 	working     sync.WaitGroup // everything that ends with the connections
 	id          string
 	servers     []webrtc.ICEServer
+	network     *boundNet
 	api         *webrtc.API
 	others      map[string]bool        // who is in the room, and whether we are the polite one
 	connections map[string]*connection // by the other one's id
@@ -40,6 +45,11 @@ type participant struct {
 func Run(ctx context.Context, cfg Config) (Stats, error) {
 	p, err := newParticipant(cfg)
 	if err != nil {
+		return Stats{}, err
+	}
+	networkCtx, cutNetwork := context.WithCancel(context.WithoutCancel(ctx)) // to say goodbye
+	defer cutNetwork()
+	if p.network, err = newBoundNet(networkCtx); err != nil {
 		return Stats{}, err
 	}
 	running, stop := context.WithCancel(ctx)
@@ -64,6 +74,7 @@ func Run(ctx context.Context, cfg Config) (Stats, error) {
 		c.close()
 	}
 	stop()
+	defer time.AfterFunc(closingTime, cutNetwork).Stop()
 	timer := time.AfterFunc(goodbyeTime, cutLine)
 	<-lineOver
 	timer.Stop()
@@ -247,7 +258,7 @@ func (p *participant) use(servers []iceServer) {
 	for _, s := range servers {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+	if p.api, p.failure = newAPI(p.network, p.cfg.Mode, p.servers, p.address); p.failure != nil {
 		return
 	}
 	for _, c := range p.connections {
