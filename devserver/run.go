@@ -69,7 +69,7 @@ func Run(ctx context.Context, cfg Config) error {
 		devices.joined(told)
 		bad.heard(told)
 	})
-	hubConfig.ICEServers = ice.welcome
+	hubConfig.ICE = ice.welcome
 	hub := signaling.New(hubConfig)
 	sockets := socketio.New(hub, socketio.Config{
 		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
