@@ -171,6 +171,7 @@ func (Named) event()         {}
 func (Impaired) event()      {}
 func (TCPOnly) event()       {}
 func (PageLeft) event()      {}
+func (TestPeer) event()      {}
 func (Stopping) event()      {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.

@@ -116,7 +116,7 @@ func Run(ctx context.Context, cfg Config) error {
 		})
 	}
 	if cfg.WithPeer {
-		serving.Go(func() { keepPeer(around, &cfg, ready.Room) })
+		serving.Go(func() { keepPeer(around, &cfg, ready.Room, ev.send) })
 	}
 	select {
 	case <-ctx.Done():

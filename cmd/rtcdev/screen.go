@@ -64,6 +64,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.note("Another program has UDP at %s: what is relayed there goes over TCP.\n", e.Address)
 	case devserver.PageLeft:
 		s.note("The page %s goes without the server's STUN and TURN: %s.\n", e.Page, e.Reason)
+	case devserver.TestPeer:
+		s.note("The test peer is not in the room: %s; it goes on trying.\n", e.Error)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}
