@@ -113,6 +113,21 @@ func TestPeersMeetABadNetwork(t *testing.T) {
 	}
 }
 
+// A room's name is enough when the port is known, from the command line or elsewhere.
+func TestPeerAtAnotherPort(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	peers := []*testPeer{a.peer("here", "--port", port(s.ready.Port), "--mode", "sink")}
+	a.settings = append(a.settings, "RTCDEV_PORT="+port(s.ready.Port))
+	peers = append(peers, a.peer("here", "--mode", "sink"))
+	for _, p := range peers {
+		p.until("the other one", func(s peer.Stats) bool { return s.Met == 1 && s.Room == "here" })
+		if at := "at localhost:" + port(s.ready.Port) + ";"; !strings.Contains(p.err.String(), at) {
+			t.Errorf("it does not say %q: %s", at, &p.err)
+		}
+	}
+}
+
 // A page that uses nothing but the relay has a call with a peer that may use anything.
 func TestPageThroughTheRelay(t *testing.T) {
 	a := newAccount(t)
