@@ -82,8 +82,8 @@ func nextEvent[E Event](r *running) (e E) {
 
 // welcome joins a room, and returns what the peer is told first, until the test ends.
 func (r *running) welcome(room string) (told struct {
-	ID         string
-	ICEServers []iceServer
+	ID string
+	rtcConfiguration
 }) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patient)

@@ -180,6 +180,7 @@ func (Impaired) event()      {}
 func (TCPOnly) event()       {}
 func (RelayLost) event()     {}
 func (PageLeft) event()      {}
+func (TestPeer) event()      {}
 func (Stopping) event()      {}
 
 // eventQueue is how many events may wait for a caller that is busy with one.

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"rtcdev/devserver/relay"
+	"rtcdev/devserver/signaling"
 )
 
 // sessionName is the cookie that tells a browser's session apart for the relay.
@@ -119,11 +120,20 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return "", s, false
 }
 
-// welcome is the list for who joins.
-func (s *iceServers) welcome(r *http.Request, peer string) json.RawMessage {
+// welcome is for who joins or comes back.
+func (s *iceServers) welcome(r *http.Request, peer string) signaling.ICE {
 	s.bad.met(peer, sessionOf(r))
 	list, _ := json.Marshal(s.list(r, peer)) // strings only: it cannot fail
-	return list
+	return signaling.ICE{Servers: list, Policy: s.policy()}
+}
+
+// policy is the RTCIceTransportPolicy (WebRTC 1.0 §4.2.5) for new connections; empty for
+// the default.
+func (s *iceServers) policy() string {
+	if s.bad.forces() {
+		return "relay"
+	}
+	return ""
 }
 
 // rtcConfiguration is an RTCConfiguration (WebRTC 1.0 §4.2.1).
@@ -139,11 +149,7 @@ func (s *iceServers) configuration(w http.ResponseWriter, r *http.Request) rtcCo
 		http.SetCookie(w, &http.Cookie{Name: sessionName, Value: session, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		r.AddCookie(&http.Cookie{Name: sessionName, Value: session})
 	}
-	c := rtcConfiguration{ICEServers: s.list(r, "@"+hostOnly(r.RemoteAddr))}
-	if s.bad.forces() {
-		c.Policy = "relay"
-	}
-	return c
+	return rtcConfiguration{s.list(r, "@"+hostOnly(r.RemoteAddr)), s.policy()}
 }
 
 // newICEServers takes Config.ICEServers, which has been checked.

@@ -91,6 +91,12 @@ func TestICESessions(t *testing.T) {
 	if now := ask(); now.Policy != "relay" {
 		t.Errorf("with a bad network, pages are told %+v", now)
 	}
+	if one.Policy != "" {
+		t.Errorf("with a good network, a peer was told %+v", one)
+	}
+	if three := r.welcome("another"); three.Policy != "relay" {
+		t.Errorf("with a bad network, a peer is told %+v", three)
+	}
 }
 
 func TestScriptIsForOwnPages(t *testing.T) {

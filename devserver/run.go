@@ -69,7 +69,7 @@ func Run(ctx context.Context, cfg Config) error {
 		devices.joined(told)
 		bad.heard(told)
 	})
-	hubConfig.ICEServers = ice.welcome
+	hubConfig.ICE = ice.welcome
 	hub := signaling.New(hubConfig)
 	sockets := socketio.New(hub, socketio.Config{
 		PingInterval: cfg.Limits.Idle * 5 / 9, PingTimeout: cfg.Limits.Idle * 4 / 9,
@@ -116,7 +116,7 @@ func Run(ctx context.Context, cfg Config) error {
 		})
 	}
 	if cfg.WithPeer {
-		serving.Go(func() { keepPeer(around, &cfg, ready.Room) })
+		serving.Go(func() { keepPeer(around, &cfg, ready.Room, ev.send) })
 	}
 	select {
 	case <-ctx.Done():

@@ -13,15 +13,25 @@ import (
 // peerPause is how long a test peer that was refused, as in a full room, stays away.
 const peerPause = 5 * time.Second
 
+// TestPeer says that the test peer of [Config.WithPeer] is not in its room and goes on
+// trying: once until it has been there.
+type TestPeer struct {
+	Event string    `json:"event"` // "test-peer"
+	Time  time.Time `json:"time"`
+	Error string    `json:"error"` // why
+}
+
 // keepPeer keeps a test peer in the room, until ctx ends: so a person alone sees another
-// side of the call.
-func keepPeer(ctx context.Context, cfg *Config, room string) {
+// side of the call. It tells when that cannot be.
+func keepPeer(ctx context.Context, cfg *Config, room string, tell func(Event)) {
 	conf := trustingOwn(cfg)
 	told := false
 	for ctx.Err() == nil {
-		if _, err := peer.Run(ctx, peer.Config{URL: room, TLS: conf}); err != nil && !told {
-			told = true // in a room that is full it may try for long
-			cfg.Log.Warn("the test peer is not in the room; it goes on trying", "error", err)
+		stats, err := peer.Run(ctx, peer.Config{URL: room, TLS: conf})
+		told = told && stats.Peer == "" // in a room that is full it may try for long
+		if err != nil && !told {
+			told = true
+			tell(TestPeer{Event: "test-peer", Time: time.Now(), Error: err.Error()})
 		}
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,9 @@
 package devserver
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // The peer finds its way in by the authority's root, and by a certificate of the
 // person's own, whatever name that has.
@@ -18,5 +21,14 @@ func TestWithPeer(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 		r.finish(nil)
+	}
+}
+
+// A peer that is kept out is told of, with the reason, while it goes on trying.
+func TestPeerIsKeptOut(t *testing.T) {
+	r := run(t, func(c *Config) { c.WithPeer = true }) // at localhost, which the certificate is not for
+	e := nextEvent[TestPeer](r)
+	if e.Event != "test-peer" || e.Time.IsZero() || !strings.Contains(e.Error, "certificate") {
+		t.Errorf("%+v", e)
 	}
 }

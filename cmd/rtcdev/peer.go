@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 type peerOptions struct {
 	target    string // an address, or a room of the server on this machine
+	port      int    // of that server
 	mode      peer.Mode
 	count     int
 	perRoom   int
@@ -57,6 +59,8 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 			switch {
 			case o.count < 1 || o.perRoom < 1:
 				return usage("rtcdev peer --help", "--count and --per-room start at 1")
+			case !isAddress(o.target) && (o.port < 1 || o.port > 65535):
+				return usage("rtcdev peer --port 8443", "--port is the server's, from 1 to 65535, not %d", o.port)
 			case o.duration < 0:
 				return usage("rtcdev peer --duration 10s", "--duration is a time to stay, not %v", o.duration)
 			}
@@ -64,6 +68,7 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.IntVarP(&o.port, "port", "p", 8443, "with a room's name, the `port` of the server on this machine")
 	f.StringVar(&mode, "mode", mode, "what to send: `pattern`, echo or sink (nothing)")
 	f.IntVar(&o.count, "count", 1, "how many `peers`; %d in the room's name becomes the number of the room")
 	f.IntVar(&o.perRoom, "per-room", 1, "with %d in the room's name, how many of the `peers` go into each room")
@@ -76,8 +81,8 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 // peer joins and stays until its time is over or it is interrupted.
 func (a *app) peer(ctx context.Context, o peerOptions) error {
 	cfg := peer.Config{URL: o.target, Mode: o.mode, Count: o.count, PerRoom: o.perRoom, RelayOnly: o.relayOnly}
-	if !strings.Contains(o.target, "://") {
-		cfg.URL, cfg.Room = "https://localhost:8443/", o.target
+	if !isAddress(o.target) {
+		cfg.URL, cfg.Room = fmt.Sprintf("https://localhost:%d/", o.port), o.target
 	}
 	var err error
 	if cfg.TLS, err = trustingOurs(); err != nil {
@@ -98,7 +103,7 @@ func (a *app) peer(ctx context.Context, o peerOptions) error {
 		ctx, over = context.WithTimeout(ctx, o.duration)
 		defer over()
 	}
-	a.note("Joining as a test peer; Ctrl-C leaves.\n")
+	a.note("Joining as a test peer at %s; Ctrl-C leaves.\n", serverOf(cfg.URL))
 	all, err := peer.RunAll(ctx, cfg)
 	if err != nil {
 		return peerFault(err)
@@ -119,6 +124,17 @@ func (a *app) peer(ctx context.Context, o peerOptions) error {
 		a.note("Media came through as it should: %d frames sent, %d received.\n", sent, received)
 	}
 	return err
+}
+
+// isAddress tells an address from a room's name.
+func isAddress(target string) bool { return strings.Contains(target, "://") }
+
+// serverOf is the host and port in an address, of which the rest may hold a secret.
+func serverOf(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return address // peer says what is wrong with it
 }
 
 // peerEvent is a line of JSON.

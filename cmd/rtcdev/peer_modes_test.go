@@ -99,6 +99,35 @@ func TestPeerThroughTheRelay(t *testing.T) {
 	}
 }
 
+// A bad network is met by peers, too: they use the relay without being told to.
+func TestPeersMeetABadNetwork(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0", "--impair", "delay=100ms")
+	p := a.peer(s.ready.URL+"?room=slow", "--count", "2")
+	got := p.until("media both ways", func(s peer.Stats) bool { return s.Flowed && len(s.Pairs) == 1 && s.Pairs[0].RTT > 0 })
+	if pair := got.Pairs[0]; !strings.HasPrefix(pair.Local, "relay udp ") || !strings.HasPrefix(pair.Remote, "relay udp ") || pair.RTT < 200 {
+		t.Errorf("past the bad network: %+v", pair)
+	}
+	if code := p.interrupt(); code != 0 {
+		t.Errorf("they ended with %d: %s", code, &p.err)
+	}
+}
+
+// A room's name is enough when the port is known, from the command line or elsewhere.
+func TestPeerAtAnotherPort(t *testing.T) {
+	a := newAccount(t)
+	s := a.serve(a.emptyFolder("empty"), "--port", "0")
+	peers := []*testPeer{a.peer("here", "--port", port(s.ready.Port), "--mode", "sink")}
+	a.settings = append(a.settings, "RTCDEV_PORT="+port(s.ready.Port))
+	peers = append(peers, a.peer("here", "--mode", "sink"))
+	for _, p := range peers {
+		p.until("the other one", func(s peer.Stats) bool { return s.Met == 1 && s.Room == "here" })
+		if at := "at localhost:" + port(s.ready.Port) + ";"; !strings.Contains(p.err.String(), at) {
+			t.Errorf("it does not say %q: %s", at, &p.err)
+		}
+	}
+}
+
 // A page that uses nothing but the relay has a call with a peer that may use anything.
 func TestPageThroughTheRelay(t *testing.T) {
 	a := newAccount(t)

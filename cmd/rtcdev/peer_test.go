@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"rtcdev/devserver"
 	"rtcdev/devserver/peer"
 )
 
@@ -245,6 +246,15 @@ func TestServeWithPeer(t *testing.T) {
 	}
 }
 
+// A person who waits for the server's own peer is told why it does not come.
+func TestPeerIsKeptOutLine(t *testing.T) {
+	s, what := newPrinter(t)
+	s.event(devserver.TestPeer{Event: "test-peer", Error: "the room is full"})
+	if got := what(); got != "The test peer is not in the room: the room is full; it goes on trying.\n" {
+		t.Errorf("it says %q", got)
+	}
+}
+
 // Why a peer ends is said, with the next step, and by the exit code.
 func TestPeerEnds(t *testing.T) {
 	a := newAccount(t)
@@ -272,6 +282,7 @@ func TestPeerEnds(t *testing.T) {
 		{stranger, []string{withToken + "a"}, 4, "unknown authority", "http://"},
 		{a, []string{"--mode", "loud"}, 2, `no mode "loud"`, "pattern|echo|sink"},
 		{a, []string{"--count", "0"}, 2, "--count", "--help"},
+		{a, []string{"--port", "0"}, 2, "from 1 to 65535", "--port 8443"},
 		{a, []string{"--duration", "-1s"}, 2, "--duration", "10s"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {

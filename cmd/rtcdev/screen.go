@@ -66,6 +66,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.note("This machine has left %s, on which calls were relayed: start rtcdev serve again to relay on the new address.\n", e.Address)
 	case devserver.PageLeft:
 		s.note("The page %q goes without the server's STUN and TURN: %s.\n", e.Page, e.Reason)
+	case devserver.TestPeer:
+		s.note("The test peer is not in the room: %s; it goes on trying.\n", e.Error)
 	case devserver.Stopping:
 		s.note("\nStopping; peers are told.\n")
 	}

@@ -66,7 +66,8 @@ type Config struct {
 	TLS *tls.Config
 	// ICEServers are used beside those that the server names in its welcome.
 	ICEServers []ICEServer
-	// RelayOnly has media go through TURN servers only.
+	// RelayOnly has media go through TURN servers only; otherwise it does so when the
+	// server wants that.
 	RelayOnly bool
 	// Count is how many peers RunAll runs; default 1. With more, "%d" in Room, or in URL,
 	// becomes the number of the room, from 1, and PerRoom of them (default 1) go into each.

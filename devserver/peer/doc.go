@@ -36,7 +36,8 @@
 // # Invariants
 //
 // All that happens to a peer happens on the goroutine of Run, one thing at a time. When
-// Run has returned, no goroutine and no socket of it is left.
+// Run has returned, no goroutine and no socket of it is left. It returns within two
+// seconds or so of its end, whatever a TURN server does.
 //
 // Its ICE sockets are never the address and port of the STUN/TURN server: the operating
 // system gives them to it alone, and from a range of ports in which none of the servers

@@ -36,8 +36,8 @@ func pcmuCodec() webrtc.RTPCodecParameters {
 		MimeType: webrtc.MimeTypePCMU, ClockRate: toneRate}}
 }
 
-// newAPI sets pion up for a peer that uses these servers.
-func newAPI(mode Mode, servers []webrtc.ICEServer, signal *url.URL) (*webrtc.API, error) {
+// newAPI sets pion up for a peer that uses these servers, by this network.
+func newAPI(network *boundNet, mode Mode, servers []webrtc.ICEServer, signal *url.URL) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
 	rtx := webrtc.RTPCodecParameters{PayloadType: 97, RTPCodecCapability: webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeRTX, ClockRate: videoClock, SDPFmtpLine: "apt=96"}}
@@ -58,6 +58,7 @@ func newAPI(mode Mode, servers []webrtc.ICEServer, signal *url.URL) (*webrtc.API
 		}
 	}
 	settings := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}}
+	settings.SetNet(network)
 	settings.DisableActiveTCP(true)                // browsers offer no candidates for it, and hasten relies on that
 	settings.SetICEMaxBindingRequests(7 + 4*looks) // 7 is pion's own; hasten adds some with each of the first candidates
 	// How long a pair of worse candidates is kept waiting for a better one. pion's own are

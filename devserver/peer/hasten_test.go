@@ -13,7 +13,11 @@ import (
 func TestNothingIsNoCandidate(t *testing.T) {
 	address := &url.URL{Scheme: "wss", Host: "localhost"}
 	connection := func() *webrtc.PeerConnection {
-		api, err := newAPI(Sink, nil, address)
+		network, err := newBoundNet(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		api, err := newAPI(network, Sink, nil, address)
 		if err != nil {
 			t.Fatal(err)
 		}

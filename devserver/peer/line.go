@@ -39,6 +39,7 @@ type message struct {
 	From       string          `json:"from"`
 	Data       json.RawMessage `json:"data"`
 	ICEServers []iceServer     `json:"iceServers"`
+	Policy     string          `json:"iceTransportPolicy"`
 	Resume     string          `json:"resume"`
 	Seen       int             `json:"seen"`
 	Code       signaling.Code  `json:"code"`

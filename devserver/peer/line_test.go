@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -77,8 +76,8 @@ func TestResume(t *testing.T) {
 func TestResumedServers(t *testing.T) {
 	c := &cutter{}
 	var told atomic.Int32
-	cfg := signaling.Config{ICEServers: func(*http.Request, string) json.RawMessage {
-		return fmt.Appendf(nil, `[{"urls":"turn:127.0.0.1:9","username":"u","credential":"%d"}]`, told.Add(1))
+	cfg := signaling.Config{ICE: func(*http.Request, string) signaling.ICE {
+		return signaling.ICE{Servers: fmt.Appendf(nil, `[{"urls":"turn:127.0.0.1:9","username":"u","credential":"%d"}]`, told.Add(1))}
 	}}
 	s := serveWatched(t, cfg, nil, c.watch)
 	p, err := newParticipant(s.config("servers", Sink))
@@ -86,6 +85,9 @@ func TestResumedServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	if p.network, err = newBoundNet(ctx); err != nil {
+		t.Fatal(err)
+	}
 	heard, over := make(chan message, 10), make(chan struct{})
 	p.line.deliver = func(m message) { heard <- m }
 	go func() { defer close(over); _ = p.line.run(ctx) }()

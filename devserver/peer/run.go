@@ -12,7 +12,11 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-const statsPeriod = time.Second
+const (
+	statsPeriod = time.Second
+	// closingTime is for what connections say in the end, to others and to TURN servers.
+	closingTime = 250 * time.Millisecond
+)
 
 // A participant is a peer while Run runs. Its fields belong to the goroutine of Run.
 type participant struct {
@@ -26,6 +30,8 @@ type participant struct {
 	working     sync.WaitGroup // everything that ends with the connections
 	id          string
 	servers     []webrtc.ICEServer
+	relayOnly   bool
+	network     *boundNet
 	api         *webrtc.API
 	others      map[string]bool        // who is in the room, and whether we are the polite one
 	connections map[string]*connection // by the other one's id
@@ -40,6 +46,11 @@ type participant struct {
 func Run(ctx context.Context, cfg Config) (Stats, error) {
 	p, err := newParticipant(cfg)
 	if err != nil {
+		return Stats{}, err
+	}
+	networkCtx, cutNetwork := context.WithCancel(context.WithoutCancel(ctx)) // to say goodbye
+	defer cutNetwork()
+	if p.network, err = newBoundNet(networkCtx); err != nil {
 		return Stats{}, err
 	}
 	running, stop := context.WithCancel(ctx)
@@ -64,6 +75,7 @@ func Run(ctx context.Context, cfg Config) (Stats, error) {
 		c.close()
 	}
 	stop()
+	defer time.AfterFunc(closingTime, cutNetwork).Stop()
 	timer := time.AfterFunc(goodbyeTime, cutLine)
 	<-lineOver
 	timer.Stop()
@@ -199,7 +211,7 @@ func (p *participant) hear(m message) {
 	case "welcome":
 		p.begin(m)
 	case "resumed":
-		p.use(m.ICEServers)
+		p.use(m)
 	case "peer-joined":
 		p.meet(m.Peer, false)
 	case "peer-left":
@@ -220,7 +232,7 @@ func (p *participant) hear(m message) {
 // begin takes the welcome, which may be one of several.
 func (p *participant) begin(m message) {
 	p.id = m.ID
-	if p.use(m.ICEServers); p.failure != nil {
+	if p.use(m); p.failure != nil {
 		return
 	}
 	clear(p.others)
@@ -238,16 +250,16 @@ func (p *participant) begin(m message) {
 }
 
 // use takes the server's STUN and TURN servers, whose credentials are new in every welcome
-// and resumption. Connections use them when ICE starts again.
-func (p *participant) use(servers []iceServer) {
-	p.servers = nil
+// and resumption, and its policy. Connections use them when ICE starts again.
+func (p *participant) use(m message) {
+	p.servers, p.relayOnly = nil, p.cfg.RelayOnly || m.Policy == "relay"
 	for _, s := range p.cfg.ICEServers {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	for _, s := range servers {
+	for _, s := range m.ICEServers {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	if p.api, p.failure = newAPI(p.cfg.Mode, p.servers, p.address); p.failure != nil {
+	if p.api, p.failure = newAPI(p.network, p.cfg.Mode, p.servers, p.address); p.failure != nil {
 		return
 	}
 	for _, c := range p.connections {
@@ -258,7 +270,7 @@ func (p *participant) use(servers []iceServer) {
 // configuration is that of every connection.
 func (p *participant) configuration() webrtc.Configuration {
 	policy := webrtc.ICETransportPolicyAll
-	if p.cfg.RelayOnly {
+	if p.relayOnly {
 		policy = webrtc.ICETransportPolicyRelay
 	}
 	return webrtc.Configuration{ICEServers: p.servers, ICETransportPolicy: policy}

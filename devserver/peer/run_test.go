@@ -3,8 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
-	"time"
 
 	"rtcdev/devserver/signaling"
 )
@@ -60,8 +60,20 @@ func TestRunAll(t *testing.T) {
 	s := serve(t, signaling.Config{}, nil)
 	cfg := s.config("", Pattern)
 	cfg.URL, cfg.Count, cfg.PerRoom = s.web.URL+"/?room=%d%d0%b0", 4, 2
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	var mu sync.Mutex
+	flowed := make(map[string]bool) // by the peer's id
+	cfg.OnStats = func(s Stats) {
+		mu.Lock()
+		defer mu.Unlock()
+		if s.Flowed {
+			flowed[s.Peer] = true
+		}
+		if len(flowed) == cfg.Count {
+			cancel()
+		}
+	}
 	all, err := RunAll(ctx, cfg)
 	if err != nil || len(all) != 4 {
 		t.Fatalf("%+v, %v", all, err)

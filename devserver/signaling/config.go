@@ -43,10 +43,9 @@ type Config struct {
 	// AllowOrigins are origins, such as "https://example.com", whose pages may
 	// connect beside those of the server's own. "*" lets every page in.
 	AllowOrigins []string
-	// ICEServers, if set, makes what the native peer with that id is told as
-	// "iceServers", a JSON array of RTCIceServer (WebRTC 1.0 §4.2.4), from the request
-	// that it came by, while that is served; default none.
-	ICEServers func(r *http.Request, peer string) json.RawMessage
+	// ICE, if set, makes what the native peer with that id is told about ICE, from the
+	// request that it came by, while that is served; default no servers.
+	ICE func(r *http.Request, peer string) ICE
 	// Bus connects this hub to others; default one of its own.
 	Bus Bus
 	// OnQuiet, if set, is called when nothing has happened for a few seconds after
@@ -78,8 +77,8 @@ func (c Config) withDefaults() Config {
 	if c.Bus == nil {
 		c.Bus = NewBus()
 	}
-	if c.ICEServers == nil {
-		c.ICEServers = func(*http.Request, string) json.RawMessage { return json.RawMessage("[]") }
+	if c.ICE == nil {
+		c.ICE = func(*http.Request, string) ICE { return ICE{Servers: json.RawMessage("[]")} }
 	}
 	if c.OnQuiet == nil {
 		c.OnQuiet = func() {}
@@ -94,6 +93,14 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}
+}
+
+// ICE is how peers find each other: a part of RTCConfiguration (WebRTC 1.0 §4.2.1).
+type ICE struct {
+	// Servers is a JSON array of RTCIceServer (WebRTC 1.0 §4.2.4).
+	Servers json.RawMessage `json:"iceServers"`
+	// Policy is "relay" for a call through TURN servers only; empty for any way.
+	Policy string `json:"iceTransportPolicy,omitempty"`
 }
 
 // Event is a change in a room, or a client that was refused or thrown out.

@@ -14,8 +14,9 @@
 //
 // "id" is the peer's own id: made by the server and unguessable. "peers" lists
 // who was there before, in the order of their coming. "iceServers" is what goes
-// into the page's RTCPeerConnection. "resume" is the peer's secret, explained
-// below. The rest of the room gets, as members come and go,
+// into the page's RTCPeerConnection, as does "iceTransportPolicy":"relay", which is
+// there when calls are to use nothing but a relay. "resume" is the peer's secret,
+// explained below. The rest of the room gets, as members come and go,
 //
 //	{"type":"peer-joined","peer":"p…"}
 //	{"type":"peer-left","peer":"p…"}
@@ -82,7 +83,8 @@
 //
 //	{"type":"resumed","id":"p…","room":"R","seen":M,"iceServers":[…],"resume":"TOKEN2"}
 //
-// followed by the server's messages N+1 and on, in order. M is how many of the
+// with "iceTransportPolicy" as in the welcome, followed by the server's messages N+1
+// and on, in order. M is how many of the
 // peer's own messages have arrived in all since its welcome; it sends those after
 // M again. So nothing is lost or repeated either way. If that cannot be, because
 // the time is over, the token is not good, or N is older than what was kept, the

@@ -111,6 +111,7 @@ type serverMessage struct {
 	Peers                                     []string
 	Data                                      json.RawMessage
 	ICEServers                                json.RawMessage
+	ICETransportPolicy                        string
 	Resume                                    string
 	Seen                                      uint64
 }
@@ -202,7 +203,7 @@ func TestJoinRelayLeave(t *testing.T) {
 	}
 	b := s.connect("영상")
 	w := b.next()
-	if w.Room != "영상" || len(w.Peers) != 1 || w.Peers[0] != a.id || string(w.ICEServers) != "[]" {
+	if w.Room != "영상" || len(w.Peers) != 1 || w.Peers[0] != a.id || string(w.ICEServers) != "[]" || w.ICETransportPolicy != "" {
 		t.Fatalf("welcome %+v", w)
 	}
 	b.id = w.ID

@@ -68,28 +68,28 @@ func encode(v any) []byte {
 	return b
 }
 
-func welcomeMessage(id, room string, peers []string, token string, ice json.RawMessage) []byte {
+func welcomeMessage(id, room string, peers []string, token string, ice ICE) []byte {
 	if peers == nil {
 		peers = []string{}
 	}
 	return encode(struct {
-		Type       string          `json:"type"`
-		ID         string          `json:"id"`
-		Room       string          `json:"room"`
-		Peers      []string        `json:"peers"`
-		ICEServers json.RawMessage `json:"iceServers"`
-		Resume     string          `json:"resume"`
+		Type  string   `json:"type"`
+		ID    string   `json:"id"`
+		Room  string   `json:"room"`
+		Peers []string `json:"peers"`
+		ICE
+		Resume string `json:"resume"`
 	}{"welcome", id, room, peers, ice, token})
 }
 
-func resumedMessage(id, room string, seen uint64, token string, ice json.RawMessage) []byte {
+func resumedMessage(id, room string, seen uint64, token string, ice ICE) []byte {
 	return encode(struct {
-		Type       string          `json:"type"`
-		ID         string          `json:"id"`
-		Room       string          `json:"room"`
-		Seen       uint64          `json:"seen"`
-		ICEServers json.RawMessage `json:"iceServers"`
-		Resume     string          `json:"resume"`
+		Type string `json:"type"`
+		ID   string `json:"id"`
+		Room string `json:"room"`
+		Seen uint64 `json:"seen"`
+		ICE
+		Resume string `json:"resume"`
 	}{"resumed", id, room, seen, ice, token})
 }
 

@@ -344,7 +344,7 @@ func TestNextTokenIsGoodAtOnce(t *testing.T) {
 	s.awaitAway(1)
 	b := &hastyBearer{hub: s.hub}
 	peer, err := s.hub.resume(c.token, 1, &carrier{sink: deafSink{}, bearer: b, visit: &Visit{hub: s.hub, counters: s.hub.metrics.door("native")}},
-		func(string) json.RawMessage { return json.RawMessage("[]") })
+		func(string) ICE { return ICE{Servers: json.RawMessage("[]")} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,4 +352,21 @@ func TestNextTokenIsGoodAtOnce(t *testing.T) {
 		t.Error("it would be told that it cannot resume")
 	}
 	peer.end(nil)
+}
+
+// The first and the later ones of a peer's messages say how it finds the others.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{ICE: func(*http.Request, string) ICE {
+		return ICE{Servers: json.RawMessage("[]"), Policy: "relay"}
+	}})
+	c := s.connect("relayed")
+	w := c.next()
+	if w.Type != "welcome" || w.ICETransportPolicy != "relay" {
+		t.Errorf("%+v", w)
+	}
+	c.id, c.token = w.ID, w.Resume
+	if got := s.comeBack(c.token, 0).next(); got.Type != "resumed" || got.ICETransportPolicy != "relay" {
+		t.Errorf("%+v", got)
+	}
 }

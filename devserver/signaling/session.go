@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -27,7 +26,7 @@ type session struct {
 
 	posting atomic.Int32 // how many of its POSTs are being read
 
-	ice func(id string) json.RawMessage // for its welcome
+	ice func(id string) ICE // for its welcome
 
 	mu       sync.Mutex
 	member   *Member
@@ -71,7 +70,7 @@ var errLeft = errors.New("the peer has left")
 func newToken() string { return strings.ToLower(rand.Text()) }
 
 // open makes a peer that is on the line c and in the room.
-func (h *Hub) open(door, room string, c *carrier, ice func(id string) json.RawMessage) (*session, error) {
+func (h *Hub) open(door, room string, c *carrier, ice func(id string) ICE) (*session, error) {
 	s := &session{hub: h, room: room, unproven: true, ice: ice}
 	h.initQueue(&s.queue, h.cfg.KeepBytes)
 	s.accept("", newToken())
@@ -93,7 +92,7 @@ func (h *Hub) open(door, room string, c *carrier, ice func(id string) json.RawMe
 // Last-Event-ID say.
 func (h *Hub) begin(r *http.Request, last, door string, c *carrier) (*session, error) {
 	query := r.URL.Query()
-	ice := func(id string) json.RawMessage { return h.cfg.ICEServers(r, id) }
+	ice := func(id string) ICE { return h.cfg.ICE(r, id) }
 	token, seen, err := readResume(query.Get("resume"), query.Get("seen"), last)
 	if err != nil {
 		return nil, h.notResumed(err.Error())
@@ -128,7 +127,7 @@ func readResume(token, seen, last string) (string, uint64, error) {
 
 // resume puts the peer with the token on the line c, which has seen so many messages
 // of ours. The error is [*Error] with CannotResume.
-func (h *Hub) resume(token string, seen uint64, c *carrier, ice func(id string) json.RawMessage) (*session, error) {
+func (h *Hub) resume(token string, seen uint64, c *carrier, ice func(id string) ICE) (*session, error) {
 	s := h.sessionOf(token)
 	if s == nil {
 		return nil, h.notResumed("it is not known, or its time is over")
@@ -158,7 +157,7 @@ func (h *Hub) resume(token string, seen uint64, c *carrier, ice func(id string) 
 
 // move needs s.mu. It returns the line that the peer was on until now, and whether it
 // could be moved.
-func (s *session) move(token string, seen uint64, c *carrier, ice func(id string) json.RawMessage) (*carrier, bool) {
+func (s *session) move(token string, seen uint64, c *carrier, ice func(id string) ICE) (*carrier, bool) {
 	h := s.hub
 	next := newToken()
 	issued := s.issued[max(0, len(s.issued)+1-mostIssued):]

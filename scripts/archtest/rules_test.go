@@ -54,6 +54,7 @@ var homes = map[string]home{
 	"github.com/pion/mdns":               {packages: []string{"devserver/lan"}},
 	"github.com/pion/rtcp":               {packages: []string{"devserver/peer"}},
 	"github.com/pion/rtp":                {packages: []string{"devserver/peer"}},
+	"github.com/pion/transport":          {packages: []string{"devserver/peer"}},
 	"github.com/pion/turn":               {packages: []string{"devserver/relay"}, testOnly: true},
 	"github.com/pion/webrtc":             {packages: []string{"devserver/peer"}},
 	"github.com/skip2/go-qrcode":         {packages: []string{"cmd/rtcdev"}},
