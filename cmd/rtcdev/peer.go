@@ -57,6 +57,8 @@ func newPeerCmd(run func(context.Context, peerOptions) error) *cobra.Command {
 				return usage("rtcdev peer --mode pattern|echo|sink", "%w", err)
 			}
 			switch {
+			case !isAddress(o.target) && strings.Contains(o.target, "/?room="):
+				return usage("rtcdev peer "+quoted("https://"+o.target), "%s is no room's name, and an address begins with https://", quoted(o.target))
 			case o.count < 1 || o.perRoom < 1:
 				return usage("rtcdev peer --help", "--count and --per-room start at 1")
 			case !isAddress(o.target) && (o.port < 1 || o.port > 65535):

@@ -241,8 +241,12 @@ func TestServeWithPeer(t *testing.T) {
 		p.screenshot(filepath.Join(*screenshots, "with-peer.png"), 1280, 800)
 	}
 	p.wantQuietConsole()
+	eval[bool](p, `new Promise((done) => setTimeout(() => done(true), 1500))`) // a refusal is told after a second
 	if took := s.interrupt(); took > stopLimit {
 		t.Errorf("the server took %v to stop during a call", took)
+	}
+	if strings.Contains(s.log.String(), "refused") {
+		t.Errorf("the peer refuses the server's own certificate:\n%s", &s.log)
 	}
 }
 
@@ -280,6 +284,7 @@ func TestPeerEnds(t *testing.T) {
 		{a, []string{"ftp://localhost/"}, 2, "does not begin with https://", "address that rtcdev serve shows"},
 		{a, []string{at + "?room=%01"}, 2, "room", "address that rtcdev serve shows"},
 		{stranger, []string{withToken + "a"}, 4, "unknown authority", "http://"},
+		{a, []string{"localhost:8443/?room=a"}, 2, "no room's name", "https://localhost:8443/?room=a"},
 		{a, []string{"--mode", "loud"}, 2, `no mode "loud"`, "pattern|echo|sink"},
 		{a, []string{"--count", "0"}, 2, "--count", "--help"},
 		{a, []string{"--port", "0"}, 2, "from 1 to 65535", "--port 8443"},

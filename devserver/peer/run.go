@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -257,7 +258,10 @@ func (p *participant) use(m message) {
 		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
 	for _, s := range m.ICEServers {
-		p.servers = append(p.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+		urls := slices.DeleteFunc(slices.Clone(s.URLs), p.untrusted)
+		if len(urls) > 0 {
+			p.servers = append(p.servers, webrtc.ICEServer{URLs: urls, Username: s.Username, Credential: s.Credential})
+		}
 	}
 	if p.api, p.failure = newAPI(p.network, p.cfg.Mode, p.servers, p.address); p.failure != nil {
 		return
@@ -265,6 +269,14 @@ func (p *participant) use(m message) {
 	for _, c := range p.connections {
 		_ = c.pc.SetConfiguration(p.configuration()) // an error means that it is over
 	}
+}
+
+// untrusted tells the addresses of our server that pion would refuse: it knows the system's
+// authorities only, not those of Config.TLS. There are others without TLS, and what goes
+// through them is encrypted all the same.
+func (p *participant) untrusted(url string) bool {
+	name, _, _ := strings.Cut(strings.TrimPrefix(url, "turns:"), "?")
+	return p.cfg.TLS != nil && p.cfg.TLS.RootCAs != nil && strings.HasPrefix(url, "turns:") && name == p.address.Host
 }
 
 // configuration is that of every connection.
