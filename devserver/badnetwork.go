@@ -84,7 +84,7 @@ func (b *badNetwork) set(room, peer, spec string, say bool) error {
 	if b.relay == nil {
 		return errNoRelay
 	}
-	spec = strings.TrimSpace(spec)
+	spec = strings.ToLower(strings.TrimSpace(spec))
 	i, err := relay.ParseImpairment(spec)
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ func preset(name string) (spec string, ok bool) {
 // and "loss=5%,delay=100ms,jitter=20ms,rate=500kbps,reorder=1%", of which every part
 // can be left out. Its errors wrap [ErrImpairment].
 func ParseImpairment(spec string) (Impairment, error) {
+	spec = strings.ToLower(spec)
 	var i Impairment
 	if spec == "" || spec == "off" {
 		return i, nil
@@ -119,9 +120,9 @@ func parseRate(s string) (int, error) {
 		name string
 		bits float64
 	}{{"kbps", 1e3}, {"mbps", 1e6}, {"bps", 1}} {
-		if number, ok := strings.CutSuffix(strings.ToLower(s), unit.name); ok {
+		if number, ok := strings.CutSuffix(s, unit.name); ok {
 			f, err := strconv.ParseFloat(number, 64)
-			if err != nil || !(f >= 0 && f*unit.bits <= 1e12) {
+			if err != nil || !(f*unit.bits >= 1 && f*unit.bits <= 1e12) { // 0 would be no bound
 				return 0, strconv.ErrRange
 			}
 			return int(f * unit.bits), nil

@@ -19,6 +19,7 @@ func TestParseImpairment(t *testing.T) {
 		"off": {},
 		"loss=5%,delay=100ms,jitter=20ms,rate=500kbps,reorder=1%": {0.05, 100 * time.Millisecond, 20 * time.Millisecond, 500_000, 0.01},
 		" rate=2.5Mbps , loss=0.1%":                               {Loss: 0.001, Rate: 2_500_000},
+		"LOSS=5%":                                                 {Loss: 0.05},
 		"rate=64001bps":                                           {Rate: 64_001},
 		"3g":                                                      {0.01, 100 * time.Millisecond, 20 * time.Millisecond, 1_600_000, 0},
 	} {
@@ -28,7 +29,7 @@ func TestParseImpairment(t *testing.T) {
 		}
 	}
 	for _, spec := range []string{"5g", "loss=5", "loss=-1%", "loss=101%", "loss=NaN%", "delay=100", "delay=-1s", "delay=1h",
-		"jitter=20ms", "delay=30ms,jitter=20ms", "rate=500", "rate=1bps", "rate=-1kbps", "rate=1e300kbps", "loss=1%,loss=2%", "color=red", ","} {
+		"jitter=20ms", "delay=30ms,jitter=20ms", "rate=500", "rate=1bps", "rate=-1kbps", "rate=0kbps", "rate=0.5bps", "rate=1e300kbps", "loss=1%,loss=2%", "color=red", ","} {
 		if got, err := ParseImpairment(spec); !errors.Is(err, ErrImpairment) {
 			t.Errorf("%q is %+v, %v", spec, got, err)
 		}
