@@ -43,6 +43,9 @@
 //
 // # Limits
 //
+// An allocation has permissions for at most 256 peers, of which the expired ones do not
+// count, and at most 256 channels.
+//
 // Packets above 1,600 bytes are not relayed. Of the messages for a TCP client that
 // does not read, 64 KiB are kept, and then they are lost as UDP's would be. Credentials
 // that expire end no allocation: browsers cannot change them.
