@@ -35,11 +35,11 @@
 // # When allocations end
 //
 // One whose TCP or TLS connection closes ends at once. One over UDP ends when it has
-// not been refreshed for Config.Lifetime, which is short. When a session or the
-// server has as many as it may, the one that has been silent for longest, and for at
-// least 15 s, gives way to the new one; so a page that is reloaded again and again is
-// never locked out. A backup path that a call keeps may be silent for that long,
-// too, which is why silence alone ends nothing.
+// not been refreshed for Config.Lifetime, which is short. When a session, a client's IP
+// address or the server has as many as it may, the one that has been silent for
+// longest, and for at least 15 s, gives way to the new one; so a page that is reloaded
+// again and again is never locked out. A backup path that a call keeps may be silent
+// for that long, too, which is why silence alone ends nothing.
 //
 // # Limits
 //

@@ -93,8 +93,8 @@ func (f *front) startPion(t transport) error {
 		Realm:         Realm,
 		LoggerFactory: silence{},
 		AuthHandler:   f.authenticate,
-		QuotaHandler: func(session, _ string, _ net.Addr) bool {
-			return f.server.hub.makeRoom(session) || f.refuse(Refusal{Reason: QuotaReached, Session: session})
+		QuotaHandler: func(session, _ string, client net.Addr) bool {
+			return f.server.hub.makeRoom(session, addrPort(client).Addr()) || f.refuse(Refusal{Reason: QuotaReached, Session: session})
 		},
 		EventHandler:       f.events(),
 		AllocationLifetime: f.server.cfg.Lifetime,
