@@ -260,6 +260,10 @@ type relayedConn struct {
 	crowd *crowd
 }
 
+// NetConn is the connection below TLS. The relay closes that one to hang up: closing TLS
+// would wait for a client that does not read.
+func (c *relayedConn) NetConn() net.Conn { return &relayedConn{portmux.Accepted(c.Conn), c.crowd} }
+
 func (c *relayedConn) Close() error {
 	c.crowd.gone(portmux.Accepted(c.Conn))
 	return c.Conn.Close()

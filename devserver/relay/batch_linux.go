@@ -49,11 +49,9 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 		return true, fmt.Errorf("reading UDP: %w", err)
 	}
 	var first buffer // a batch takes a quarter of a megabyte: only when somebody comes
-	n, from, err := f.conn.ReadFrom(first[:])
-	if err != nil {
-		return true, fmt.Errorf("reading UDP: %w", err)
+	if err := f.readOne(&first); err != nil {
+		return true, err
 	}
-	f.take(addrPort(from), first[:n], time.Now().UnixNano(), nil)
 	b := &batch{front: f, raw: raw, out: newRuns(f, conn, raw)}
 	b.recv = b.receive
 	for i := range b.headers {
@@ -63,9 +61,14 @@ func (f *udpFront) readBatches() (tried bool, err error) {
 		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
 		h.Iov, h.Iovlen = &b.vectors[i], 1
 	}
+	var row readErrors
 	for {
-		if err := b.read(); err != nil {
+		err := b.read()
+		if row.end(err, f.done) {
 			return true, fmt.Errorf("reading UDP: %w", err)
+		}
+		if err != nil {
+			continue
 		}
 		now := time.Now().UnixNano()
 		for i := range b.n {

@@ -22,6 +22,8 @@ const (
 	// allocation of a page that was reloaded stays.
 	defaultLifetime   = 2 * time.Minute
 	defaultPerSession = 128
+	// defaultPerAddress is room for the tests that one machine runs at one time.
+	defaultPerAddress = 512
 	defaultTotal      = 10_000
 )
 
@@ -38,8 +40,11 @@ type Config struct {
 	// Lifetime is how long an allocation lives without a Refresh (RFC 8656 §3.2), if
 	// the client asks for nothing else; default 2 min.
 	Lifetime time.Duration
-	// PerSession and Total bound the allocations at one time; default 128 and 10,000.
-	PerSession, Total int
+	// PerSession, PerAddress and Total bound the allocations at one time: those of the
+	// sessions with the same beginning of their name (see [Server.Credentials]), those
+	// of one client IP address, loopback too, because whoever asks can have any number
+	// of sessions, and all; default 128, 512 and 10,000.
+	PerSession, PerAddress, Total int
 	// BytesPerSecond bounds what one session's allocations send, in payload bytes;
 	// 0 is no bound. What is above it is dropped.
 	BytesPerSecond int
@@ -57,11 +62,12 @@ func (c Config) withDefaults() (Config, error) {
 	c.CredentialLifetime = cmp.Or(c.CredentialLifetime, defaultCredentialLifetime)
 	c.Lifetime = cmp.Or(c.Lifetime, defaultLifetime)
 	c.PerSession = cmp.Or(c.PerSession, defaultPerSession)
+	c.PerAddress = cmp.Or(c.PerAddress, defaultPerAddress)
 	c.Total = cmp.Or(c.Total, defaultTotal)
 	if c.CredentialLifetime < time.Second || c.Lifetime < time.Second {
 		return c, fmt.Errorf("%w: a lifetime is below a second", ErrConfig)
 	}
-	if c.PerSession < 0 || c.Total < 0 || c.Total > closedWorldSize || c.BytesPerSecond < 0 {
+	if c.PerSession < 0 || c.PerAddress < 0 || c.Total < 0 || c.Total > closedWorldSize || c.BytesPerSecond < 0 {
 		return c, fmt.Errorf("%w: a limit is negative, or Total is above %d", ErrConfig, closedWorldSize)
 	}
 	if c.LAN.IsValid() && !lanPeer(c.LAN) {

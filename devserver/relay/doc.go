@@ -35,13 +35,16 @@
 // # When allocations end
 //
 // One whose TCP or TLS connection closes ends at once. One over UDP ends when it has
-// not been refreshed for Config.Lifetime, which is short. When a session or the
-// server has as many as it may, the one that has been silent for longest, and for at
-// least 15 s, gives way to the new one; so a page that is reloaded again and again is
-// never locked out. A backup path that a call keeps may be silent for that long,
-// too, which is why silence alone ends nothing.
+// not been refreshed for Config.Lifetime, which is short. When a session, a client's IP
+// address or the server has as many as it may, the one that has been silent for
+// longest, and for at least 15 s, gives way to the new one; so a page that is reloaded
+// again and again is never locked out. A backup path that a call keeps may be silent
+// for that long, too, which is why silence alone ends nothing.
 //
 // # Limits
+//
+// An allocation has permissions for at most 256 peers, of which the expired ones do not
+// count, and at most 256 channels.
 //
 // Packets above 1,600 bytes are not relayed. Of the messages for a TCP client that
 // does not read, 64 KiB are kept, and then they are lost as UDP's would be. Credentials

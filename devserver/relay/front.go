@@ -93,11 +93,12 @@ func (f *front) startPion(t transport) error {
 		Realm:         Realm,
 		LoggerFactory: silence{},
 		AuthHandler:   f.authenticate,
-		QuotaHandler: func(session, _ string, _ net.Addr) bool {
-			return f.server.hub.makeRoom(session) || f.refuse(Refusal{Reason: QuotaReached, Session: session})
+		QuotaHandler: func(session, _ string, client net.Addr) bool {
+			return f.server.hub.makeRoom(session, addrPort(client).Addr()) || f.refuse(Refusal{Reason: QuotaReached, Session: session})
 		},
 		EventHandler:       f.events(),
 		AllocationLifetime: f.server.cfg.Lifetime,
+		PermissionTimeout:  permissionLifetime,
 		// Without this a client over IPv6 would get an IPv6 relayed address unasked,
 		// and could not reach one that came over IPv4.
 		StrictAddressFamily: true,
@@ -135,8 +136,13 @@ func (f *front) events() turn.EventHandler {
 // permit is pion's PermissionHandler.
 func (f *front) permit(_ net.Addr, peer net.IP) bool {
 	addr, _ := netip.AddrFromSlice(peer)
-	return f.server.hub.reaches(addr) ||
-		f.refuse(Refusal{Reason: ForeignAddress, Peer: netip.AddrPortFrom(addr, 0)})
+	if !f.server.hub.reaches(addr) {
+		return f.refuse(Refusal{Reason: ForeignAddress, Peer: netip.AddrPortFrom(addr, 0)})
+	}
+	if r := f.current.client.relayed.Load(); r != nil {
+		r.permitted[addr] = time.Now()
+	}
+	return true
 }
 
 // refuse reports about the current message. It returns false.
@@ -191,14 +197,26 @@ func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 	select {
 	case <-f.done: // before what still waits
 	default:
-		select {
-		case f.current = <-f.queue:
+		if f.next() {
 			return copy(p, f.current.raw), f.current.client.net, nil
-		case <-f.done:
 		}
 	}
 	close(f.left) // pion stops at the first error
 	return 0, nil, net.ErrClosed
+}
+
+// next makes the next message for pion the current one. It returns false once closed.
+func (f *front) next() bool {
+	for {
+		select {
+		case f.current = <-f.queue:
+			if f.hasRoom() {
+				return true
+			}
+		case <-f.done:
+			return false
+		}
+	}
 }
 
 // Close, and the rest of what a net.PacketConn must have; pion calls none of it.

@@ -36,7 +36,8 @@ type hub struct {
 	sockets  map[netip.AddrPort]*relayed
 	sessions map[string]*session
 	owners   map[string]*owner
-	next     uint32 // the next relayed address to try
+	clients  map[netip.Addr]int // how many allocations each IP address has
+	next     uint32             // the next relayed address to try
 }
 
 // session is what the allocations of one session share.
@@ -64,8 +65,8 @@ func ownerOf(session string) string {
 func newHub(s *Server) *hub {
 	h := &hub{
 		server: s, sockets: make(map[netip.AddrPort]*relayed), sessions: make(map[string]*session),
-		owners: make(map[string]*owner),
-		next:   rand.Uint32N(closedWorldSize),
+		owners: make(map[string]*owner), clients: make(map[netip.Addr]int),
+		next: rand.Uint32N(closedWorldSize),
 	}
 	h.shaper.hub = h
 	h.shaper.earlier = make(chan struct{}, 1)
@@ -84,28 +85,35 @@ func (h *hub) count() int {
 	return len(h.sockets)
 }
 
-// full says whether a quota leaves no room for one more allocation; h.mu is held.
-func (h *hub) full(session string) (ofOwner, ofAll bool) {
+// quotas says which quotas leave no room for one more allocation.
+type quotas struct{ ofOwner, ofAddress, ofAll bool }
+
+// full returns the quotas that are reached for a session and a client; h.mu is held.
+func (h *hub) full(session string, client netip.Addr) (q quotas) {
 	if o := h.owners[ownerOf(session)]; o != nil {
-		ofOwner = o.count >= h.server.cfg.PerSession
+		q.ofOwner = o.count >= h.server.cfg.PerSession
 	}
-	return ofOwner, len(h.sockets) >= h.server.cfg.Total
+	q.ofAddress = h.clients[client] >= h.server.cfg.PerAddress
+	q.ofAll = len(h.sockets) >= h.server.cfg.Total
+	return q
 }
 
-// makeRoom says whether the session can have one more allocation. Where a quota is
-// reached, the allocation that has been silent for longest goes: one of the
-// session's if it is the session's quota. So whoever reloads a page is never locked
-// out by what the page left behind.
-func (h *hub) makeRoom(session string) bool {
+// makeRoom says whether the session can have one more allocation for a client. Where a
+// quota is reached, the allocation that has been silent for longest goes, of those that
+// count for that quota; for two quotas it is one that counts for both. So whoever
+// reloads a page is never locked out by what the page left behind.
+func (h *hub) makeRoom(session string, client netip.Addr) bool {
 	h.mu.RLock()
-	ofOwner, ofAll := h.full(session)
+	full := h.full(session, client)
 	var oldest *relayed
 	heard := time.Now().Add(-silent).UnixNano()
 	for _, r := range h.sockets {
-		if !ofOwner && !ofAll {
+		if full == (quotas{}) {
 			break
 		}
-		if at := r.client.heard.Load(); at <= heard && (!ofOwner || r.shared.owner.name == ownerOf(session)) {
+		counts := (!full.ofOwner || r.shared.owner.name == ownerOf(session)) &&
+			(!full.ofAddress || r.client.addr.Addr() == client)
+		if at := r.client.heard.Load(); counts && at <= heard {
 			oldest, heard = r, at
 		}
 	}
@@ -114,7 +122,7 @@ func (h *hub) makeRoom(session string) bool {
 		_ = oldest.Close()
 		return true
 	}
-	return !ofOwner && !ofAll
+	return full == (quotas{})
 }
 
 // add makes a relayed socket for c. It is pion's to read from, once it exists.
@@ -146,7 +154,7 @@ func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*rel
 	if h.closed {
 		return nil, errClosed
 	}
-	if ofOwner, ofAll := h.full(name); ofOwner || ofAll {
+	if h.full(name, c.addr.Addr()) != (quotas{}) {
 		return nil, errFull
 	}
 	var addr netip.AddrPort
@@ -167,6 +175,7 @@ func (h *hub) insert(c *client, name string, v6 bool, socket *net.UDPConn) (*rel
 	}
 	shared.count++
 	shared.owner.count++
+	h.clients[c.addr.Addr()]++
 	r := newRelayed(h, c, shared, addr, socket)
 	h.sockets[addr] = r
 	h.server.running.Add(1) // until pion has left it
@@ -196,6 +205,10 @@ func (h *hub) remove(r *relayed) {
 		return
 	}
 	delete(h.sockets, r.addr)
+	address := r.client.addr.Addr()
+	if h.clients[address]--; h.clients[address] == 0 {
+		delete(h.clients, address)
+	}
 	if r.shared.count--; r.shared.count == 0 {
 		delete(h.sessions, r.session)
 	}

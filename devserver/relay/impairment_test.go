@@ -179,6 +179,35 @@ func TestChangeDoesNotReorder(t *testing.T) {
 	}
 }
 
+// A rate that is raised while the queue is full loses nothing for it.
+func TestRaisedRateLosesNothing(t *testing.T) {
+	var l link
+	l.set(Impairment{Rate: 10_000})
+	now := time.Unix(1_000_000, 0)
+	var last time.Time
+	for range 20 {
+		if out, ok := l.plan(now, 1200); ok {
+			last = out
+		}
+	}
+	if last.Sub(now) < 5*time.Second {
+		t.Fatalf("the queue is only %s", last.Sub(now))
+	}
+	l.set(Impairment{Rate: 1_000_000})
+	for n := range 100 {
+		now = now.Add(100 * time.Millisecond)
+		out, ok := l.plan(now, 1200)
+		if !ok || out.Before(last) {
+			t.Fatalf("packet %d: lost, or %s before those of the old queue", n, last.Sub(out))
+		}
+	}
+	l.set(Impairment{Rate: 1_000_000, Delay: time.Millisecond}) // the same rate keeps its queue
+	free := l.free
+	if l.set(l.is); free.IsZero() || l.free != free {
+		t.Error("a change of something else empties the queue")
+	}
+}
+
 // The whole way through a server, in virtual time: a packet each 20 ms from client 0
 // to client 1, which say when they were sent.
 func TestImpair(t *testing.T) {

@@ -91,11 +91,15 @@ func (r *relayed) sendSocket(to netip.AddrPort, payload []byte) bool {
 // readSocket takes in what peers send, until the socket is closed.
 func (r *relayed) readSocket() {
 	var buf buffer
+	var row readErrors
 	for {
 		n, from, err := r.socket.ReadFromUDPAddrPort(buf[headroom:])
-		if err != nil {
+		if row.end(err, r.done) {
 			_ = r.Close()
 			return
+		}
+		if err != nil {
+			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		if n > maxPayload || !lanPeer(from.Addr()) {

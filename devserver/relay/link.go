@@ -49,6 +49,9 @@ func (l *link) set(i Impairment) {
 	if i.Jitter != l.is.Jitter {
 		l.knot = time.Time{}
 	}
+	if i.Rate != l.is.Rate {
+		l.free = time.Time{} // the old queue, which may be longer than the new one's bound
+	}
 	l.is, l.period = i, max(jitterTime, jitterSlope*i.Jitter)
 }
 

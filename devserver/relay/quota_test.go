@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,58 @@ func TestQuotaOfOwner(t *testing.T) {
 	})
 }
 
+// Whoever takes a new session each time has the quota of the address. One of the
+// address's own that is silent gives way.
+func TestQuotaOfAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refused atomic.Int32
+		s, w, end := wired(t, Config{PerAddress: 2, Lifetime: time.Hour, OnRefused: func(r Refusal) {
+			if r.Reason == QuotaReached {
+				refused.Add(1)
+			}
+		}})
+		defer end()
+		client := func(ip byte, port int) *net.UDPAddr { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, ip), Port: port} }
+		allocate := func(ip byte, port int, session string) stun.ErrorCode {
+			return w.ask(t, s, client(ip, port), session, stun.MethodAllocate, requestedTransport(17))
+		}
+		allocate(2, 1, "other") // the one that will be silent for longest
+		<-time.After(time.Second)
+		for port, want := range []stun.ErrorCode{0, 0, stun.CodeAllocQuotaReached} {
+			if got := allocate(1, 1+port, strconv.Itoa(port)); got != want {
+				t.Errorf("allocation %d of an address: %d", port, got)
+			}
+		}
+		if code := allocate(2, 2, "0"); code != 0 {
+			t.Errorf("another address: %d", code)
+		}
+		<-time.After(silent)
+		if code := w.ask(t, s, client(1, 1), "0", stun.MethodRefresh); code != 0 {
+			t.Fatalf("Refresh: %d", code)
+		}
+		if code := allocate(1, 3, "2"); code != 0 {
+			t.Errorf("in the place of a silent one: %d", code)
+		}
+		synctest.Wait()
+		if code := allocate(1, 4, "3"); code != stun.CodeAllocQuotaReached {
+			t.Errorf("in the place of one that is not silent: %d", code)
+		}
+		none := stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}}
+		for _, c := range []struct {
+			from    *net.UDPAddr
+			session string
+		}{{client(2, 1), "other"}, {client(2, 2), "0"}, {client(1, 1), "0"}, {client(1, 3), "2"}} {
+			if code := w.ask(t, s, c.from, c.session, stun.MethodRefresh, none); code != 0 {
+				t.Errorf("the allocation of %s: %d", c.from, code)
+			}
+		}
+		synctest.Wait()
+		if n := refused.Load(); n != 2 || len(s.hub.clients) != 0 {
+			t.Errorf("%d are reported, not 2; %d addresses are kept without an allocation", n, len(s.hub.clients))
+		}
+	})
+}
+
 // A page that is reloaded takes the place of what it left behind, once that is
 // silent for 15 s; nobody else's.
 func TestReload(t *testing.T) {
@@ -271,7 +324,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestRelayedAddressesAreUnique(t *testing.T) {
-	h := newHub(&Server{cfg: Config{Total: 5, PerSession: 5}})
+	h := newHub(&Server{cfg: Config{Total: 5, PerSession: 5, PerAddress: 5}})
 	h.next = closedWorldSize - 2
 	seen := map[netip.AddrPort]bool{}
 	for i := range 4 {

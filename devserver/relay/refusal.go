@@ -18,6 +18,7 @@ const (
 	ExpiredCredentials Reason = "expired-credentials" // made by this server, too long ago
 	ReplayedRequest    Reason = "replayed-request"    // another client's request, byte for byte
 	QuotaReached       Reason = "quota-reached"       // too many allocations
+	TooManyPeers       Reason = "too-many-peers"      // an allocation's 257th peer or channel
 	Unsupported        Reason = "unsupported"         // EVEN-PORT or RESERVATION-TOKEN
 	BadFraming         Reason = "bad-framing"         // a TCP client sent what is too large or no STUN
 )
@@ -37,6 +38,8 @@ func (r Reason) sentence() string {
 		return "a request that another client had sent before"
 	case QuotaReached:
 		return "one more allocation, because there are too many"
+	case TooManyPeers:
+		return "one more peer or channel, because the allocation has too many"
 	case Unsupported:
 		return "to reserve a pair of ports, which it never does"
 	case BadFraming:
@@ -51,7 +54,7 @@ type Refusal struct {
 	Session   string         // of the credentials or the allocation; empty if neither is known
 	Client    netip.AddrPort // who asked
 	Transport string         // "udp" or "tcp" (TLS is "tcp", too)
-	Peer      netip.AddrPort // for ForeignAddress and Connect: where to; port 0 for every port
+	Peer      netip.AddrPort // for ForeignAddress, TooManyPeers and Connect: where to; port 0 for every port
 }
 
 // String is a sentence for people.

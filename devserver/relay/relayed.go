@@ -30,6 +30,8 @@ type relayed struct {
 	done    chan struct{}
 	once    sync.Once
 
+	permitted permitted
+
 	mu       sync.Mutex               // of those who change channels
 	channels atomic.Pointer[channels] // never changed, only replaced
 }
@@ -49,7 +51,7 @@ type channels struct {
 func newRelayed(h *hub, c *client, shared *session, addr netip.AddrPort, socket *net.UDPConn) *relayed {
 	return &relayed{
 		hub: h, client: c, shared: shared, session: shared.name, addr: addr, socket: socket,
-		queue: make(chan waitingPacket, backlog), done: make(chan struct{}),
+		queue: make(chan waitingPacket, backlog), done: make(chan struct{}), permitted: make(permitted),
 	}
 }
 

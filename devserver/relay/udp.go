@@ -35,11 +35,24 @@ func (f *udpFront) readAll() error {
 	}
 	var buf buffer
 	for {
+		if err := f.readOne(&buf); err != nil {
+			return err
+		}
+	}
+}
+
+// readOne reads and handles one datagram.
+func (f *udpFront) readOne(buf *buffer) error {
+	var row readErrors
+	for {
 		n, from, err := f.conn.ReadFrom(buf[:])
-		if err != nil {
+		if row.end(err, f.done) {
 			return fmt.Errorf("reading UDP: %w", err)
 		}
-		f.take(addrPort(from), buf[:n], time.Now().UnixNano(), nil)
+		if err == nil {
+			f.take(addrPort(from), buf[:n], time.Now().UnixNano(), nil)
+			return nil
+		}
 	}
 }
 

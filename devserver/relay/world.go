@@ -34,9 +34,16 @@ func closedWorldAddr(n uint32, v6 bool) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// closedWorld says whether a is an address of the closed world. One that is mapped
-// into IPv6 is not.
+// closedWorld says whether a is an address that closedWorldAddr makes. One that is
+// mapped into IPv6 is not.
 func closedWorld(a netip.Addr) bool {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18}), 15).Contains(a) ||
-		netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x00, 0x02}), 48).Contains(a)
+	if !a.IsValid() {
+		return false
+	}
+	b := a.AsSlice()
+	n := binary.BigEndian.Uint32(b[len(b)-4:]) - 1
+	if a.Is4() {
+		n -= 198<<24 | 18<<16
+	}
+	return n < closedWorldSize && a == closedWorldAddr(n, !a.Is4())
 }
