@@ -297,7 +297,7 @@ func TestTURNLANOnLoopback(t *testing.T) {
 	a := newAccount(t)
 	cmd := a.command("rtcdev", "serve", "--port", "0", "--trust=no", "--turn=lan")
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(string(out), "serve on all of them, with --host, or leave out --turn=lan") {
+	if cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(string(out), "serve on it, with --host, or leave out --turn=lan") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

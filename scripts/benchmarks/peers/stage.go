@@ -30,7 +30,7 @@ type stage struct {
 }
 
 func newStage(ctx context.Context, name string) (*stage, error) {
-	dir, err := os.MkdirTemp("", "rtcdev-peers-")
+	dir, err := os.MkdirTemp("", "peers-")
 	if err != nil {
 		return nil, err
 	}
