@@ -68,9 +68,16 @@ func newAPI(network *boundNet, mode Mode, servers []webrtc.ICEServer, signal *ur
 	settings.SetRelayAcceptanceMinWait(2 * worsePatience)
 	// The address of who says hello has been checked by ICE.
 	settings.SetDTLSInsecureSkipHelloVerify(true)
-	settings.SetIncludeLoopbackCandidate(isLoopback(signal.Hostname()))
+	connected, err := network.connected()
+	if err != nil {
+		return nil, err
+	}
+	// 127.0.0.1 is for peers of a machine without any network. Firefox answers a check from
+	// there, and so has the pair nominated, but completes no check of its own to there: it
+	// would wait for ever.
+	settings.SetIncludeLoopbackCandidate(isLoopback(signal.Hostname()) && !connected)
 	low, high := portRange(takenPorts(servers, signal))
-	if err := settings.SetEphemeralUDPPortRange(low, high); err != nil {
+	if err = settings.SetEphemeralUDPPortRange(low, high); err != nil {
 		return nil, fmt.Errorf("choosing ports: %w", err)
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(settings)), nil

@@ -39,6 +39,30 @@ func (n *boundNet) Interfaces() ([]*transport.Interface, error) {
 	return now.Interfaces()
 }
 
+// connected tells whether the machine has an address that others can reach, be it only
+// those of its local network.
+func (n *boundNet) connected() (bool, error) {
+	interfaces, err := n.Interfaces()
+	if err != nil {
+		return false, fmt.Errorf("looking at the network interfaces: %w", err)
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // it has none
+		}
+		for _, a := range addresses {
+			if prefix, ok := a.(*net.IPNet); ok && prefix.IP.IsGlobalUnicast() {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 // DialTCP is for TURN over TCP and TLS.
 func (n *boundNet) DialTCP(network string, local, remote *net.TCPAddr) (transport.TCPConn, error) {
 	var dialer net.Dialer
