@@ -4,8 +4,9 @@ package archtest
 // our packages it may import; its tests keep to the same.
 var rows = map[string][]string{
 	"certs":                        {},
+	"certs/acmecert":               {"scripts/rehearsal"},
 	"certs/trust":                  {},
-	"cmd/rtcdev":                   {anyLibrary},
+	"cmd/rtcdev":                   {anyLibrary, "scripts/rehearsal"},
 	"devserver":                    {"devserver/lan", "devserver/relay", "devserver/peer", "devserver/portmux", "devserver/web", "devserver/signaling", "devserver/signaling/socketio", "devserver/signaling/peerjs"},
 	"devserver/lan":                {},
 	"devserver/peer":               {"devserver/peer/vp8", "devserver/signaling"},
@@ -28,6 +29,7 @@ var rows = map[string][]string{
 	"scripts/benchmarks/procstat":   {},
 	"scripts/benchmarks/relayload":  {"scripts/benchmarks/procstat"},
 	"scripts/benchmarks/soak":       {"devserver/signaling", "scripts/benchmarks/client"},
+	"scripts/rehearsal":             {},
 	"templates":                     {},
 }
 
@@ -45,6 +47,10 @@ type home struct {
 
 var homes = map[string]home{
 	"github.com/caddyserver/certmagic": {packages: []string{"certs/acmecert"}},
+	"github.com/letsencrypt/pebble":    {testOnly: true},
+	"github.com/libdns/libdns":         {packages: []string{"certs/acmecert"}},
+	"github.com/miekg/dns":             {testOnly: true},
+	"go.uber.org/zap":                  {packages: []string{"certs/acmecert"}},
 	"github.com/fatih/color":           {packages: []string{"cmd/rtcdev"}},
 	"github.com/fsnotify/fsnotify":     {packages: []string{"devserver"}},
 	"github.com/gorilla/websocket": {packages: []string{"devserver/signaling", "devserver/signaling/socketio",
@@ -64,7 +70,7 @@ var homes = map[string]home{
 	"go.yaml.in/yaml/v3":                 {packages: []string{"cmd/rtcdev"}},
 	"github.com/pion/stun":               {packages: []string{"devserver/relay", "scripts/benchmarks/relayload"}, testOnly: true},
 	"golang.org/x/image":                 {testOnly: true},
-	"golang.org/x/net":                   {packages: []string{"devserver/lan", "devserver/relay", "scripts/benchmarks/relayload"}},
+	"golang.org/x/net":                   {packages: []string{"certs/acmecert", "devserver/lan", "devserver/relay", "scripts/benchmarks/relayload"}},
 	"golang.org/x/term":                  {packages: []string{"cmd/rtcdev"}},
 	"software.sslmate.com/src/go-pkcs12": {packages: []string{"certs"}},
 	"github.com/chromedp/cdproto":        {testOnly: true},
