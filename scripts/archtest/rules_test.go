@@ -55,7 +55,7 @@ var homes = map[string]home{
 	"github.com/fsnotify/fsnotify":     {packages: []string{"devserver"}},
 	"github.com/gorilla/websocket": {packages: []string{"devserver/signaling", "devserver/signaling/socketio",
 		"devserver/signaling/peerjs", "devserver/peer"}, testOnly: true},
-	"github.com/mholt/acmez":             {packages: []string{"certs/acmecert"}},
+	"github.com/mholt/acmez":             {packages: []string{"certs/acmecert"}, testOnly: true},
 	"github.com/pion/logging":            {packages: []string{"devserver/lan", "devserver/relay", "devserver/peer"}},
 	"github.com/pion/mdns":               {packages: []string{"devserver/lan"}},
 	"github.com/pion/rtcp":               {packages: []string{"devserver/peer"}},
