@@ -2,13 +2,40 @@ package acmecert
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 )
 
 // A Manager looks after the certificates of one [Config]. Its methods may be called from
 // several goroutines; Run and Obtain once.
-type Manager struct{ cfg Config }
+type Manager struct {
+	cfg     Config
+	storage *storage
+	log     *zap.Logger
+	asked   *asked
+	certs   []*managed
+	// challenges answers TLS-ALPN-01, for every name and every process that shares the folder.
+	challenges *certmagic.Config
+
+	telling sync.Mutex // calls of Config.OnEvent come one at a time
+	pause   func(failures int, p *Problem, now time.Time) time.Duration
+}
+
+// managed is one name, and what there is for it.
+type managed struct {
+	name string
+	// serving has the certificate in its cache; nil until there is one.
+	serving atomic.Pointer[certmagic.Config]
+
+	mu    sync.Mutex
+	state State
+	told  string // the serial number of the certificate that was told of
+}
 
 // New checks the configuration, and that the folder can be used. Nothing is sent. The error
 // is a [*Problem].
@@ -17,27 +44,136 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Manager{cfg: cfg}, nil
+	store, err := openStorage(cfg.Folder)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, storage: store, asked: &asked{}, pause: pause}
+	m.log = zap.New(&core{log: cfg.Log, asked: m.asked})
+	m.challenges, _ = m.newConfig(m.newIssuer(0), nil, longestLook)
+	if err := m.keepCopies(); err != nil {
+		return nil, err
+	}
+	for _, name := range cfg.Names {
+		c := &managed{name: name, state: State{Name: name, Authority: cfg.host()}}
+		if known, err := m.readState(name); err == nil {
+			c.state = known
+		}
+		m.certs = append(m.certs, c)
+	}
+	return m, nil
 }
 
 // Names returns the names in the form that certificates and handshakes have them.
 func (m *Manager) Names() []string { return m.cfg.Names }
 
-// TLS returns a copy of others that also takes the handshakes of the manager's names, as soon
-// as there is a certificate, and those of TLS-ALPN-01.
-func (m *Manager) TLS(others *tls.Config) *tls.Config { return others.Clone() }
+// States tells how things are for each name, in order.
+func (m *Manager) States() []State {
+	states := make([]State, len(m.certs))
+	for i, c := range m.certs {
+		states[i] = c.now()
+	}
+	return states
+}
+
+func (c *managed) now() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
 
 // Run gets and renews certificates until ctx ends, for a server at this TCP port that uses
 // [Manager.TLS]. What fails is told as an event and tried again.
-func (m *Manager) Run(ctx context.Context, port int) { <-ctx.Done() }
+func (m *Manager) Run(ctx context.Context, port int) {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	for _, c := range m.certs {
+		looking.Go(func() { m.keep(ctx, c, port) })
+	}
+}
+
+// keep looks after one name until ctx ends.
+func (m *Manager) keep(ctx context.Context, c *managed, port int) {
+	for failures := 0; ctx.Err() == nil; {
+		next := time.Now()
+		err := m.look(ctx, c, m.serverChallenges(port))
+		if problem := m.cfg.explain(c.name, err, m.asked.latest()); problem != nil {
+			if problem.Kind == Interrupted && ctx.Err() != nil {
+				return
+			}
+			next = next.Add(m.pause(failures, problem, next))
+			m.failed(c, problem, next)
+			failures++
+		} else {
+			state := c.now()
+			next = next.Add(lookInterval(state.NotAfter.Sub(state.NotBefore)))
+			failures = 0
+		}
+		select {
+		case <-time.After(time.Until(next)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// The pauses after a failure. Let's Encrypt allows five failed checks of a name in an hour
+// (https://letsencrypt.org/docs/rate-limits/), other causes cost nobody anything.
+const (
+	firstPause   = 2 * time.Second // after what did not reach the authority
+	longestPause = 10 * time.Minute
+	limitedPause = time.Hour // after a rate limit without a time
+	longestLimit = 24 * time.Hour
+	checkedPause = time.Minute // after a check that failed
+	longestCheck = time.Hour
+)
+
+// pause is how long to wait after so many failures and then this one.
+func pause(failures int, p *Problem, now time.Time) time.Duration {
+	switch p.Kind {
+	case RateLimited:
+		if p.Until.IsZero() {
+			return limitedPause
+		}
+		return min(longestLimit, max(checkedPause, p.Until.Sub(now)+time.Second))
+	case NoAuthority, NotTrusted, PortTaken, BadFolder, Interrupted:
+		return min(longestPause, firstPause<<min(failures, 10))
+	}
+	wait := checkedPause
+	for range min(failures, 5) {
+		wait *= 4
+	}
+	return min(longestCheck, wait)
+}
 
 // Obtain gets the certificates that are missing and renews those that are due, and returns.
 // The error joins a [*Problem] for each name that there is no good certificate for.
-func (m *Manager) Obtain(ctx context.Context) error { return errors.New("not yet") }
+func (m *Manager) Obtain(ctx context.Context) error {
+	var errs []error
+	for _, c := range m.certs {
+		err := m.look(ctx, c, m.ownChallenges)
+		if problem := m.cfg.explain(c.name, err, m.asked.latest()); problem != nil {
+			m.failed(c, problem, time.Time{})
+			errs = append(errs, problem)
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// States tells how things are for each name, in order.
-func (m *Manager) States() []State { return nil }
+// tell calls OnEvent.
+func (m *Manager) tell(e Event) {
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	m.cfg.OnEvent(e)
+}
 
-// ReadStates tells of every certificate in the folder, sorted by name. A folder that is not
-// there has none. No key is read.
-func ReadStates(folder string) ([]State, error) { return nil, nil }
+// failed notes why there is no certificate, or no new one.
+func (m *Manager) failed(c *managed, p *Problem, next time.Time) {
+	c.mu.Lock()
+	c.state.Problem, c.state.FailedAt, c.state.Next = p, time.Now(), next
+	state := c.state
+	c.mu.Unlock()
+	if p.Kind != Interrupted {
+		m.writeFault(state)
+	}
+	m.tell(Event{Kind: Failed, Name: c.name, NotAfter: state.NotAfter, Problem: p, Next: next})
+}

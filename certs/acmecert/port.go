@@ -1,0 +1,37 @@
+package acmecert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"runtime"
+	"strconv"
+	"syscall"
+)
+
+// tryPort finds whether a port can be opened for a check. public is the port that the authority
+// connects to.
+func (m *Manager) tryPort(port, public int) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort(m.cfg.ListenHost, strconv.Itoa(port)))
+	if err == nil {
+		return listener.Close()
+	}
+	p := &Problem{Kind: PortTaken, Err: err, What: fmt.Sprintf("port %d, where the authority looks, cannot be opened", port)}
+	if port != public {
+		p.What = fmt.Sprintf("port %d cannot be opened for the authority", port)
+	}
+	forward := fmt.Sprintf("have port %d of the router or web server forwarded to another port and name that: --%s-challenge-port", public, map[int]string{httpChallengePort: "http", tlsChallengePort: "tls"}[public])
+	switch {
+	case errors.Is(err, fs.ErrPermission) && runtime.GOOS == "linux":
+		p.Fix = "allow it once: sudo setcap cap_net_bind_service=+ep \"$(command -v rtcdev)\"; or run rtcdev with sudo; or " + forward
+	case errors.Is(err, fs.ErrPermission):
+		p.Fix = "run rtcdev with sudo, or " + forward
+	case errors.Is(err, syscall.EADDRINUSE):
+		p.What = fmt.Sprintf("port %d, where the authority looks, is taken by another program", port)
+		p.Fix = "stop that program while the certificate is made, or " + forward + ", or use --dns-hook"
+	default:
+		p.Fix = forward
+	}
+	return p
+}
