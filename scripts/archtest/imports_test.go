@@ -27,7 +27,7 @@ func checkRows(files []*file, rows map[string][]string) []finding {
 }
 
 // checkImports compares the imports of our own packages with the rows.
-func checkImports(files []*file, rows map[string][]string) []finding {
+func checkImports(files []*file, rows, testRows map[string][]string) []finding {
 	var found []finding
 	for _, f := range files {
 		for _, p := range slices.Sorted(maps.Keys(f.imports())) {
@@ -39,7 +39,12 @@ func checkImports(files []*file, rows map[string][]string) []finding {
 			switch from, to := island(f.dir), island(target); {
 			case from != "" && to != "" && from != to:
 				found = append(found, f.at(ruleImport, spec, "", "%s and %s never import each other: cmd/rtcdev wires them", from, to))
-			case !mayImport(rows[f.dir], target):
+			case mayImport(rows[f.dir], target):
+			case slices.Contains(testRows[f.dir], target):
+				if !f.test {
+					found = append(found, f.at(ruleImport, spec, "", "%s may import %s in _test.go files only: see testRows in %s", f.dir, target, rulesFile))
+				}
+			default:
 				found = append(found, f.at(ruleImport, spec, "", "%s may not import %s: see its row in %s", f.dir, target, rulesFile))
 			}
 		}
@@ -144,18 +149,24 @@ func TestCheckImports(t *testing.T) {
 		"devserver/signaling/a.go":     `package signaling; import _ "rtcdev/cmd/rtcdev"`,
 		"cmd/rtcdev/a.go":              `package main; import (_ "rtcdev/certs/trust"; _ "rtcdev/scripts/archtest")`,
 		"cmd/rtcdev/without_ours.go":   `package main; import _ "rtcdevelopment/certs"`,
+		"templates/a.go":               `package templates; import _ "rtcdev/scripts/stage"`,
+		"templates/a_test.go":          `package templates; import (_ "rtcdev/scripts/stage"; _ "rtcdev/scripts/other")`,
+		"templates/b_test.go":          `package templates_test; import _ "rtcdev/devserver"`,
 		"templates/allowed_by_the_row": ``,
 	})
 	want(t, checkImports(files, map[string][]string{
 		"certs": {"templates"}, "certs/trust": {}, "devserver": {"devserver/signaling"},
 		"devserver/signaling": {anyLibrary}, "cmd/rtcdev": {anyLibrary},
-	}),
+	}, map[string][]string{"templates": {"scripts/stage", "devserver"}}),
 		"certs/a.go:1: certs and templates never import each other",
 		"certs/trust may not import certs:",
 		"devserver/a_test.go:1: devserver and certs never import each other",
 		"devserver may not import devserver/relay:",
 		"devserver/signaling may not import cmd/rtcdev:",
-		"cmd/rtcdev may not import scripts/archtest:")
+		"cmd/rtcdev may not import scripts/archtest:",
+		"templates/a.go:1: templates may import scripts/stage in _test.go files only:",
+		"templates/a_test.go:1: templates may not import scripts/other:",
+		"templates/b_test.go:1: templates and devserver never import each other")
 }
 
 func TestCheckHomes(t *testing.T) {

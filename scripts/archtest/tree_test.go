@@ -46,7 +46,7 @@ func TestTree(t *testing.T) {
 	}
 	found := slices.Concat(
 		checkRows(files, rows),
-		checkImports(files, rows),
+		checkImports(files, rows, testRows),
 		checkHomes(files, homes),
 		checkNames(files, slices.Concat(takenNames, standardNames(t))),
 		checkPackageComments(files),

@@ -25,6 +25,9 @@ const LeakedGoroutine = "github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks
 // DefaultProfile is the profile that is always there.
 const DefaultProfile = "default"
 
+// CAAIdentity is the name that allows the authority in CAA records: see [Authority.SetCAA].
+const CAAIdentity = "authority.test"
+
 // Where the authority takes requests, for [Authority.Requests] and [Authority.Intercept]. The
 // paths that end with a slash go on with an id. Clients find them in the directory.
 const (
@@ -71,10 +74,11 @@ type Authority struct {
 	server  *http.Server
 	gate    *gate
 
-	mu        sync.Mutex
-	pebble    pebble
-	requests  []string
-	intercept func(http.ResponseWriter, *http.Request) bool
+	mu          sync.Mutex
+	pebble      pebble
+	requests    []string // their paths
+	intercept   func(http.ResponseWriter, *http.Request) bool
+	renewalInfo map[string][]byte // JSON, by decimal serial number
 }
 
 // pebble is one life of the authority, from reset to reset.
@@ -88,8 +92,8 @@ type pebble struct {
 func Start(t testing.TB, o Options) *Authority {
 	t.Helper()
 	lines := &lockedBuffer{}
-	a := &Authority{t: t, options: o, log: log.New(lines, "", log.Ltime|log.Lmicroseconds)}
-	t.Cleanup(func() { // after everything that writes into it
+	a := &Authority{t: t, options: o, log: log.New(lines, "", log.Ltime|log.Lmicroseconds), renewalInfo: map[string][]byte{}}
+	t.Cleanup(func() { // the last one, when all has been said
 		if t.Failed() {
 			t.Logf("what the authority says:\n%s", lines)
 		}
@@ -132,7 +136,7 @@ func (a *Authority) Reset() {
 		profiles[name] = ca.Profile{Description: "lasts " + validity.String(), ValidityPeriod: uint64(validity / time.Second)}
 	}
 	const ocsp, keys, alternateRoots, intermediates, strict, accountBinding = "", "ecdsa", 0, 1, true, false
-	const retryAuthorization, retryOrder = 1, 1 // seconds
+	const retryAuthorization, retryOrder = 0, 0 // as soon as the client likes
 	store := db.NewMemoryStore()
 	issuer := ca.New(a.log, store, ocsp, keys, alternateRoots, intermediates, profiles)
 	validator := va.New(a.log, a.options.HTTPPort, a.options.TLSPort, strict, a.DNSAddr, store)
@@ -142,9 +146,6 @@ func (a *Authority) Reset() {
 	defer a.mu.Unlock()
 	a.pebble = pebble{front.Handler(), store, issuer}
 }
-
-// CAAIdentity is the name that allows the authority in CAA records.
-const CAAIdentity = "authority.test"
 
 // Issuers returns the root that the certificates issued since the last reset chain to.
 func (a *Authority) Issuers() *x509.CertPool {
@@ -188,17 +189,6 @@ func (a *Authority) Requests(path string) int {
 // are the same ones again.
 func (a *Authority) Orders() int { return a.Requests(NewOrder) }
 
-func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	a.requests = append(a.requests, r.URL.Path)
-	pebble, intercept := a.pebble, a.intercept
-	a.mu.Unlock()
-	if intercept != nil && intercept(w, r) {
-		return
-	}
-	pebble.ServeHTTP(w, r)
-}
-
 // lockedBuffer is a buffer for several goroutines, some of which may outlast the test.
 type lockedBuffer struct {
 	mu  sync.Mutex
@@ -215,4 +205,16 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// FreePort returns a port of this machine's that nobody was using a moment ago, for
+// [Options.HTTPPort] and [Options.TLSPort].
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("looking for a free port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,31 @@ func (z *zone) lookup(name string) (ip netip.Addr, isThere bool) {
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 }
 
+// has tells whether a name is there.
+func (z *zone) has(name string) bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	_, isThere := z.lookup(normal(name))
+	return isThere
+}
+
+// forbids returns the name whose CAA records keep the authority from a name, or nothing: the
+// closest one that has some decides (RFC 8659 §3).
+func (z *zone) forbids(name string) string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	for above := normal(name); above != ""; _, above, _ = strings.Cut(above, ".") {
+		issuers := z.caa[above]
+		switch {
+		case slices.Contains(issuers, CAAIdentity):
+			return ""
+		case len(issuers) > 0:
+			return above
+		}
+	}
+	return ""
+}
+
 // txt returns the values that the hook has put there: the names of files.
 func (z *zone) txt(name string) []string {
 	if name == "" || strings.ContainsAny(name, `/\`) {
@@ -162,3 +188,12 @@ func (a *Authority) SetAddress(name string, ip netip.Addr) {
 
 // SetNoName says that there is no such name, nor any below it, but for those with TXT records.
 func (a *Authority) SetNoName(name string) { a.SetAddress(name, netip.Addr{}) }
+
+// SetCAA adds a CAA record (RFC 8659) to a name: certificates for it, and for names below it
+// that have none of their own, come from this issuer, of which [CAAIdentity] is one.
+func (a *Authority) SetCAA(name, issuer string) {
+	a.zone.mu.Lock()
+	defer a.zone.mu.Unlock()
+	name = normal(name)
+	a.zone.caa[name] = append(a.zone.caa[name], issuer)
+}
