@@ -3,7 +3,6 @@ package acmecert
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -64,9 +63,7 @@ func TestRefusals(t *testing.T) {
 				for i := 0; i+1 < len(header); i += 2 {
 					w.Header().Set(header[i], header[i+1])
 				}
-				w.Header().Set("Content-Type", "application/problem+json")
-				w.WriteHeader(status)
-				_ = json.NewEncoder(w).Encode(map[string]any{"type": "urn:ietf:params:acme:error:" + kind, "detail": detail})
+				rehearsal.Problem(w, status, kind, detail)
 				return true
 			})
 		}

@@ -3,9 +3,12 @@ package acmecert
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -234,31 +237,54 @@ func (m *Manager) checkProfile(offered map[string]string) error {
 	return &Problem{Kind: BadSetting, What: fmt.Sprintf("the authority has no profile %q", m.cfg.Profile), Fix: "--acme-profile is one of " + strings.Join(names, ", ")}
 }
 
-// authorityTime is how long the authority may take to say what it offers.
-const authorityTime = 30 * time.Second
+const (
+	// authorityTime is how long the authority may take to say what it offers.
+	authorityTime = 30 * time.Second
+	// largestDirectory is more than any directory has.
+	largestDirectory = 1 << 20
+)
 
-// directory asks the authority for its directory (RFC 8555 §7.1.1).
-func (m *Manager) directory(ctx context.Context) (acme.Directory, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if m.cfg.Roots != nil {
-		transport.TLSClientConfig.RootCAs = m.cfg.Roots
+// directory asks the authority for its directory (RFC 8555 §7.1.1), each time: the ACME client
+// remembers one for hours, and would not notice that it is gone.
+func (m *Manager) directory(ctx context.Context) (dir acme.Directory, err error) {
+	data, err := m.fetchDirectory(ctx)
+	if err == nil {
+		err = json.Unmarshal(data, &dir)
 	}
-	defer transport.CloseIdleConnections()
-	client := &acme.Client{Directory: m.cfg.Directory, HTTPClient: &http.Client{Transport: transport, Timeout: authorityTime}}
-	dir, err := client.GetDirectory(ctx)
 	if err == nil && (dir.NewNonce == "" || dir.NewOrder == "" || dir.NewAccount == "") {
 		err = errors.New("it lacks what RFC 8555 asks for")
 	}
 	if err == nil {
 		return dir, nil
 	}
-	if p := m.cfg.explainLine(err); p != nil {
-		return dir, p
-	}
 	if ctx.Err() != nil {
 		return dir, ctx.Err()
 	}
+	if p := m.cfg.explainLine(err); p != nil {
+		return dir, p
+	}
 	return dir, &Problem{Kind: NoAuthority, Err: errors.New(oneLine(err.Error())), What: "there is no ACME directory at " + m.cfg.Directory, Fix: "check the address of the authority: --acme-ca"}
+}
+
+func (m *Manager) fetchDirectory(ctx context.Context) ([]byte, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if m.cfg.Roots != nil {
+		transport.TLSClientConfig = &tls.Config{RootCAs: m.cfg.Roots}
+	}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.cfg.Directory, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := (&http.Client{Transport: transport, Timeout: authorityTime}).Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answers %s", answer.Status)
+	}
+	return io.ReadAll(io.LimitReader(answer.Body, largestDirectory))
 }
 
 // registering tells that an account is made.
