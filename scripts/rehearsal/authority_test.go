@@ -5,10 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,8 +23,6 @@ func TestMain(m *testing.M) {
 }
 
 const name = "call.example.com"
-
-func localhost(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // start starts an authority, and a client that answers it by http-01.
 func start(t *testing.T, o rehearsal.Options) (*rehearsal.Authority, *client) {

@@ -10,9 +10,11 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,19 +130,24 @@ type webServer struct {
 func newWebServer(t *testing.T) *webServer {
 	t.Helper()
 	s := &webServer{httpPort: rehearsal.FreePort(t), tlsPort: rehearsal.FreePort(t)}
-	server := &http.Server{Addr: localhost(s.httpPort), Handler: s}
-	https := &http.Server{Addr: localhost(s.tlsPort), Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+	server := &http.Server{Handler: s}
+	https := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 		TLSConfig: &tls.Config{NextProtos: []string{acmez.ACMETLS1Protocol}, GetCertificate: s.certificate}}
-	run(t, server, server.ListenAndServe)
-	run(t, https, func() error { return https.ListenAndServeTLS("", "") })
+	run(t, server, s.httpPort, server.Serve)
+	run(t, https, s.tlsPort, func(l net.Listener) error { return https.ServeTLS(l, "", "") })
 	return s
 }
 
-func run(t *testing.T, s *http.Server, serve func() error) {
+func run(t *testing.T, s *http.Server, port int, serve func(net.Listener) error) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = serve()
+		_ = serve(l)
 	}()
 	t.Cleanup(func() {
 		_ = s.Close()

@@ -13,5 +13,8 @@
 // # Limits
 //
 // Pebble is set up by environment variables, so tests that use it do not run in parallel.
-// It chooses any profile for an order that names none: with [Options.Profiles], name one.
+// It chooses any profile for an order that names none: with [Options.Profiles], name one. It
+// looks at no CAA records and calls a name that is not there a failed connection; this package
+// adds both when the client asks how its authorization is, so a client that never asks is not
+// stopped by them.
 package rehearsal
