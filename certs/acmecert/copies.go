@@ -40,7 +40,11 @@ func (m *Manager) keepCopies() error {
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			return copyProblem(fmt.Errorf("%s is not a file", path))
 		}
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		folder, err := os.Stat(filepath.Dir(path))
+		if err == nil && !folder.IsDir() {
+			err = fmt.Errorf("%s is not a folder", filepath.Dir(path))
+		}
+		if err != nil {
 			return copyProblem(err)
 		}
 	}

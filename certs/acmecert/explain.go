@@ -33,11 +33,12 @@ func (c *Config) explain(name string, err error, later time.Time) *Problem {
 	case errors.As(err, &problem):
 		return c.explainProblem(name, mostTelling(problem, name), later)
 	}
+	var file *fs.PathError // before the network: its errors are the system's, too
+	if errors.As(err, &file) {
+		return folderProblem(err)
+	}
 	if p := c.explainLine(err); p != nil {
 		return p
-	}
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) {
-		return folderProblem(err)
 	}
 	return &Problem{Kind: OtherProblem, Err: errors.New(oneLine(err.Error())),
 		What: "getting a certificate for " + name + " failed", Fix: "rtcdev certs acme -v " + name + " shows each step"}

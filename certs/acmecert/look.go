@@ -98,7 +98,7 @@ func (t *try) again(ctx context.Context, err error) error {
 		err = t.manage(ctx)
 	}
 	var problem acme.Problem
-	if t.renewal && errors.As(err, &problem) && problem.Type == acme.ProblemTypeMalformed {
+	if t.renewal && errors.As(err, &problem) && (problem.Type == acme.ProblemTypeMalformed || problem.Type == acme.ProblemTypeServerInternal) {
 		t.conf.DisableARI = true // which leaves out what the certificate replaces (RFC 9773 §5)
 		if err = t.conf.RenewCertSync(ctx, t.c.name, true); err == nil {
 			err = t.manage(ctx)

@@ -89,7 +89,7 @@ func (c *Config) checkAddress(ip netip.Addr) (string, error) {
 	switch {
 	case c.DNSHook != "": // RFC 8738 §7
 		return bad("is an address, and addresses are not checked by the DNS", "leave out --dns-hook, or use a name")
-	case c.isPublic() && (!ip.IsGlobalUnicast() || ip.IsPrivate() || !certmagic.SubjectQualifiesForPublicCert(text)):
+	case c.isPublic() && (!ip.IsGlobalUnicast() || ip.IsPrivate() || sharedSpace().Contains(ip) || !certmagic.SubjectQualifiesForPublicCert(text)):
 		return bad("is an address of your own network, and no public authority gives certificates for those",
 			"rtcdev certs "+text+" makes one with your local authority; or use a name that you have registered, with --dns-hook")
 	case ip.IsUnspecified() || ip.IsMulticast():
@@ -97,6 +97,9 @@ func (c *Config) checkAddress(ip netip.Addr) (string, error) {
 	}
 	return text, nil
 }
+
+// sharedSpace is for networks behind a provider's translation (RFC 6598).
+func sharedSpace() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) }
 
 // checkEmail finds addresses that authorities refuse (RFC 8555 §7.3: one address, no header
 // fields).

@@ -19,17 +19,6 @@ import (
 // patience is how long anything here may take on a busy machine.
 const patience = 40 * time.Second
 
-// freePort is a TCP port of the loopback address that was free a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // rig is an authority, a manager's configuration for it, and what the manager tells.
 type rig struct {
 	t      *testing.T
@@ -44,7 +33,7 @@ func newRig(t *testing.T, o rehearsal.Options, names ...string) *rig {
 	r := &rig{t: t, events: make(chan Event, 1000)}
 	r.cfg = Config{
 		Names: names, Email: "kim@company.kr", Folder: t.TempDir(), ListenHost: "127.0.0.1",
-		HTTPPort: freePort(t), TLSPort: freePort(t),
+		HTTPPort: rehearsal.FreePort(t), TLSPort: rehearsal.FreePort(t),
 		OnEvent: func(e Event) { r.events <- e },
 	}
 	if o.HTTPPort == 0 {

@@ -1,9 +1,11 @@
 package acmecert
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -148,7 +150,18 @@ func (s *storage) siteIsSound(issuerKey, name string) bool {
 	}
 	var meta certmagic.CertificateResource
 	_, err = tls.X509KeyPair(cert, key)
-	return err == nil && json.Unmarshal(about, &meta) == nil && len(meta.SANs) > 0
+	return err == nil && isWhole(cert) && json.Unmarshal(about, &meta) == nil && len(meta.SANs) > 0
+}
+
+// isWhole tells whether PEM ends with the end of a block.
+func isWhole(data []byte) bool {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			return len(bytes.TrimSpace(data)) == 0
+		}
+		data = rest
+	}
 }
 
 // accountIsSound tells whether an account's files are.
