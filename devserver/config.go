@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -74,6 +75,18 @@ type Config struct {
 	// TLS must be able to give a certificate (RFC 8446 §4.4.2) for the names
 	// and addresses the server is reached by.
 	TLS *tls.Config
+	// Names are public ones, as host names, addresses or *.host, for which TLS has a
+	// certificate that Root did not sign, or will have one. Requests may be addressed to
+	// them, and the first is what people are shown. With Root, TLS must also be able to
+	// give a certificate of its for names below localhost.
+	Names []string
+	// KeepCertificates, if set, runs while the server does, from [Ready] on, and is told its
+	// port. It is to return when ctx ends. tell makes an event of what has become of a
+	// certificate; it does not wait.
+	KeepCertificates func(ctx context.Context, port int, tell func(Certificate))
+	// CertificateHealth, if set, is what /_rtcdev/health shows as "certificates": something
+	// for package encoding/json, that strangers may see. It is called on many goroutines.
+	CertificateHealth func() any
 	// Root, if set, is offered to devices under /_rtcdev/ca.*, RootProfile as its form
 	// for Apple's. Fingerprint is what people compare it by.
 	Root        *x509.Certificate

@@ -109,7 +109,7 @@ func (d *devices) plain(next http.Handler) http.Handler {
 		}
 		d.request(r, func(p *progress) {
 			switch {
-			case r.URL.Path == "/" || r.URL.Path == "/_rtcdev/trust":
+			case r.URL.Path == "/" && !d.cfg.isPublic(hostOnly(r.Host)) || r.URL.Path == "/_rtcdev/trust":
 				p.setUp = true
 			case strings.HasPrefix(r.URL.Path, "/_rtcdev/ca."):
 				p.downloaded = true
@@ -161,7 +161,10 @@ func (d *devices) refused(r portmux.Refusal) {
 			if v.now.refused == "" {
 				v.since = time.Now()
 			}
-			v.now.refused, v.now.webSocket = CertificateRefused, false
+			v.now.refused, v.now.webSocket, v.now.serverName = CertificateRefused, false, ""
+			if d.cfg.isPublic(r.ServerName) {
+				v.now.serverName = normalName(r.ServerName)
+			}
 		case r.Reason == portmux.NoCertificate && plainName(cmp.Or(r.ServerName, v.asked.Addr().String())):
 			v.now.refused, v.now.serverName = NoCertificate, cmp.Or(r.ServerName, v.asked.Addr().String())
 		}
@@ -299,10 +302,10 @@ func (v *device) event(ip netip.Addr, cfg *Config) Device {
 		SetUp: v.now.setUp, Downloaded: v.now.downloaded, Refused: v.now.refused,
 		HTTPS: v.now.https, WebSocket: v.now.webSocket, Door: v.now.door, Room: v.now.room, Uninvited: v.now.uninvited,
 	}
-	if e.Refused == NoCertificate {
+	if e.Refused != "" {
 		e.ServerName = v.now.serverName
 	}
-	if e.Refused == CertificateRefused && cfg.Root != nil && e.Door == "" {
+	if e.Refused == CertificateRefused && cfg.Root != nil && e.Door == "" && e.ServerName == "" {
 		e.Next = v.next()
 	}
 	return e

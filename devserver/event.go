@@ -93,7 +93,8 @@ type Device struct {
 	// Refused is why it does not connect now. With HTTPS it is only a part that does
 	// not: after a warning that was clicked away its WebSocket may still be refused.
 	Refused TLSRefusal `json:"refused,omitempty"`
-	// ServerName is the name it asked for, with [NoCertificate].
+	// ServerName is the name it asked for, with [NoCertificate], or when it is one of
+	// Config.Names.
 	ServerName string `json:"serverName,omitempty"`
 	// HTTPS and WebSocket tell what has worked.
 	HTTPS     bool `json:"https"`

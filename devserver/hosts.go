@@ -56,7 +56,9 @@ func (g *hostGuard) allows(host string, local net.Addr) bool {
 		name = strings.Trim(host, "[]") // no port
 	}
 	if ip, err := netip.ParseAddr(name); err == nil {
-		return ip.IsLoopback() || slices.Contains(addressesOf(local), ip.Unmap().WithZone(""))
+		ip = ip.Unmap().WithZone("")
+		// Behind a router that translates, a public address is none of this machine's.
+		return ip.IsLoopback() || slices.Contains(addressesOf(local), ip) || slices.Contains(g.names, ip.String())
 	}
 	name = normalName(name)
 	if later := g.later.Load(); later != nil && name == *later {

@@ -34,14 +34,19 @@ func routes(cfg *Config, pages http.Handler, hub *signaling.Hub, sockets *socket
 	})
 	own.HandleFunc("GET /_rtcdev/health", func(w http.ResponseWriter, _ *http.Request) {
 		s := hub.Stats()
+		var certificates any
+		if cfg.CertificateHealth != nil {
+			certificates = cfg.CertificateHealth()
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(struct {
-			Status  string `json:"status"`
-			Version string `json:"version"`
-			Rooms   int    `json:"rooms"`
-			Peers   int    `json:"peers"`
-		}{"ok", cfg.Version, s.Rooms, s.Peers})
+			Status       string `json:"status"`
+			Version      string `json:"version"`
+			Rooms        int    `json:"rooms"`
+			Peers        int    `json:"peers"`
+			Certificates any    `json:"certificates,omitempty"`
+		}{"ok", cfg.Version, s.Rooms, s.Peers, certificates})
 	})
 	own.HandleFunc("GET /_rtcdev/beacon", beacon)
 	own.HandleFunc("GET /_rtcdev/ice", ice.serve)

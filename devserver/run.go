@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,7 +61,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	ev = newEvents(cfg.OnEvent)
 	hostname, _ := os.Hostname() // without one, requests for it are refused
-	guard := newHostGuard(hostname, cfg.AllowHosts)
+	guard := newHostGuard(hostname, slices.Concat(cfg.AllowHosts, cfg.guarded()))
 	ice := newICEServers(&cfg, relaying.relay(), listeners[0].Addr().(*net.TCPAddr).Port, guard.laterName, bad)
 	devices := newDevices(&cfg, ev.send)
 	hubConfig := cfg.signaling(func(e signaling.Event) {
@@ -116,13 +117,15 @@ func Run(ctx context.Context, cfg Config) error {
 		})
 	}
 	if cfg.WithPeer {
-		serving.Go(func() { keepPeer(around, &cfg, ready.Room, ev.send) })
+		serving.Go(func() { keepPeer(around, &cfg, roomAt(&cfg, urlFor(cfg.localHost(), ready.Port)), ev.send) })
 	}
+	kept := keepCertificates(around, &cfg, ready.Port, ev.send)
 	select {
 	case <-ctx.Done():
 		ev.send(Stopping{Event: "stopping"})
 	case err = <-failed:
 	}
+	alone()
 	last, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	shutDown(last, hub, sockets, []*http.Server{secured, plain}, cfg.Log)
@@ -130,8 +133,12 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Log.Debug("closing the relay", "error", err)
 	}
 	mux.Close()
-	alone()
 	serving.Wait()
+	select {
+	case <-kept:
+	case <-last.Done():
+		cfg.Log.Debug("keeping the certificates does not end")
+	}
 	devices.close()
 	ev.finish(last)
 	return err
@@ -212,18 +219,18 @@ func newMux(cfg *Config, crowd *crowd, devices *devices, listeners []net.Listene
 }
 
 func readyEvent(cfg *Config, own netip.Addr, port int, taken *PortTakenError) Ready {
-	first := "localhost"
-	if cfg.Host != "" && cfg.Host != AllInterfaces {
-		if ip := net.ParseIP(cfg.Host); !ip.IsUnspecified() {
-			first = ip.String()
+	var all []string
+	for _, host := range append(cfg.publicHosts(), cfg.localHost()) {
+		if at := urlFor(host, port); !slices.Contains(all, at) {
+			all = append(all, at)
 		}
 	}
-	base := urlFor(first, port)
+	base := all[0]
 	r := Ready{
 		Event:   "ready",
 		URL:     base,
-		URLs:    []string{base},
-		Room:    base + withToken("?room="+url.QueryEscape(signaling.DefaultRoom), cfg.RoomToken),
+		URLs:    all,
+		Room:    roomAt(cfg, base),
 		Port:    port,
 		Signal:  signalURL(cfg, base),
 		Version: cfg.Version,
@@ -239,11 +246,33 @@ func readyEvent(cfg *Config, own netip.Addr, port int, taken *PortTakenError) Re
 	}
 	r.Networks = networks(cfg, own, known, port)
 	for _, n := range r.Networks {
-		if n.URL != base {
+		if !slices.Contains(r.URLs, n.URL) {
 			r.URLs = append(r.URLs, n.URL)
 		}
 	}
 	return r
+}
+
+// roomAt is the default room at one of the server's URLs.
+func roomAt(cfg *Config, base string) string {
+	return base + withToken("?room="+url.QueryEscape(signaling.DefaultRoom), cfg.RoomToken)
+}
+
+// keepCertificates runs Config.KeepCertificates, and returns what is closed when it has ended.
+func keepCertificates(ctx context.Context, cfg *Config, port int, tell func(Event)) <-chan struct{} {
+	kept := make(chan struct{})
+	if cfg.KeepCertificates == nil {
+		close(kept)
+		return kept
+	}
+	go func() {
+		defer close(kept)
+		cfg.KeepCertificates(ctx, port, func(c Certificate) {
+			c.Event, c.Time = "certificate", time.Now()
+			tell(c)
+		})
+	}()
+	return kept
 }
 
 // signalURL is the WebSocket address at one of the server's. A page that was not opened

@@ -14,12 +14,13 @@ import (
 type setUp struct {
 	pages *web.Pages
 	files map[string]http.HandlerFunc // by path; none with a certificate of the person's own
+	cfg   *Config
 }
 
 func newSetUp(cfg *Config) (*setUp, error) {
 	computer, _ := os.Hostname() // without one the page says "this computer"
 	about := web.Config{Computer: computer, Fingerprint: cfg.Fingerprint}
-	s := &setUp{files: make(map[string]http.HandlerFunc)}
+	s := &setUp{files: make(map[string]http.HandlerFunc), cfg: cfg}
 	if cfg.Root != nil {
 		about.RootName = cfg.Root.Subject.CommonName
 		der := cfg.Root.Raw
@@ -44,7 +45,8 @@ func (s *setUp) plain(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case file != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		file(w, r)
-	case len(s.files) > 0 && (r.URL.Path == "/_rtcdev/trust" || r.URL.Path == "/" && !fromHere(r)):
+	// Who comes by a public name needs no root for it.
+	case len(s.files) > 0 && (r.URL.Path == "/_rtcdev/trust" || r.URL.Path == "/" && !fromHere(r) && !s.cfg.isPublic(hostOnly(r.Host))):
 		s.pages.SetUp(w, r)
 	default:
 		s.pages.ToHTTPS(w, r)

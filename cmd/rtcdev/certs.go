@@ -46,6 +46,7 @@ func newCertsCmd(a *app) *cobra.Command {
 		newStatusCmd(a.status),
 		newExportCmd(a.export),
 		newAuthorityCmd(a.newAuthority),
+		newACMECmd(a.obtain),
 	)
 	return cmd
 }

@@ -42,6 +42,12 @@ func (s *servePrinter) progress(e devserver.Device) string {
 		return line + " → connected by PeerJS"
 	case e.Door != "":
 		return line + " → in room " + safeRoom(e.Room)
+	case e.Refused == devserver.NoCertificate && slices.Contains(s.names, e.ServerName):
+		return "asked for " + e.ServerName + ", which has no certificate yet"
+	case e.Refused == devserver.NoCertificate && len(s.names) > 0:
+		return s.bad.Sprint("asked for "+e.ServerName) + ", for which there is no certificate: if it is yours, name it with --acme too"
+	case e.Refused == devserver.CertificateRefused && e.ServerName != "":
+		return s.bad.Sprint("refused the certificate of "+e.ServerName) + " (it does not know who signed it)"
 	case e.Refused == devserver.NoCertificate:
 		return s.bad.Sprint("asked for "+e.ServerName) + ", for which the authority may not sign: use an address above, or a certificate for it with --cert-file"
 	case e.Refused != "" && e.HTTPS:

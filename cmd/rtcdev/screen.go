@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,6 +21,7 @@ type servePrinter struct {
 	options serveOptions
 	ca      *certs.Authority // nil with a certificate of the person's own
 	created bool
+	names   []string // public ones, with --acme
 
 	stop    func() // ends the server
 	control *devserver.Control
@@ -34,6 +33,8 @@ type servePrinter struct {
 	server devserver.Ready // with the networks as they are now
 	shown  int             // which of their addresses the phone is shown
 	name   devserver.Named // by which devices find this machine, too
+
+	opensLater bool // the browser, when there is a certificate for the public name
 }
 
 // event prints what happens while the server runs.
@@ -60,6 +61,8 @@ func (s *servePrinter) event(e devserver.Event) {
 		s.named(e)
 	case devserver.Impaired:
 		s.impaired(e)
+	case devserver.Certificate:
+		s.certificate(e)
 	case devserver.TCPOnly:
 		s.note("Another program has UDP at %s: what is relayed there goes over TCP.\n", e.Address)
 	case devserver.RelayLost:
@@ -122,7 +125,7 @@ func (s *servePrinter) ready(r devserver.Ready) {
 	default:
 		s.screen(r, took)
 	}
-	if s.options.open {
+	if s.opensLater = s.options.open && s.publicName() != ""; s.options.open && !s.opensLater {
 		s.openRoom(r)
 	}
 	if !s.quiet || s.json {
@@ -161,16 +164,17 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		list = append(list, key{'o', "open the room in a browser", func() { s.openRoom(r) }})
 	}
 	if s.hasPhone() {
-		list = append(list,
-			key{'p', "show the QR code for a phone", locked(s.phone)},
-			key{'n', "show that of the next address", locked(func() {
-				if len(s.setUps()) == 1 {
-					s.note("This machine has one address only that a phone could reach.\n")
-					return
-				}
-				s.shown++
-				s.phone()
-			})})
+		list = append(list, key{'p', "show the QR code for a phone", locked(s.phone)})
+	}
+	if s.hasPhone() && s.publicName() == "" {
+		list = append(list, key{'n', "show that of the next address", locked(func() {
+			if len(s.setUps()) == 1 {
+				s.note("This machine has one address only that a phone could reach.\n")
+				return
+			}
+			s.shown++
+			s.phone()
+		})})
 	}
 	if !s.options.noTURN {
 		list = append(list, s.networkKey())
@@ -182,70 +186,6 @@ func (s *servePrinter) keys(r devserver.Ready) {
 		})},
 		key{'q', "quit", s.stop})
 	s.listen(s.ctx, list...)
-}
-
-// hasPhone tells whether other devices can be led here.
-func (s *servePrinter) hasPhone() bool {
-	return s.letsOthersIn() && s.ca != nil && !s.server.SignalOnly
-}
-
-// letsOthersIn tells whether the server listens for other devices at all.
-func (s *servePrinter) letsOthersIn() bool {
-	ip := net.ParseIP(s.options.host)
-	return s.options.host != "" && (ip == nil || !ip.IsLoopback())
-}
-
-// setUps are where a phone may begin, best first: the addresses that the authority may sign
-// for, and the name.
-func (s *servePrinter) setUps() (all []devserver.Network) {
-	for _, n := range s.server.Networks {
-		if n.SetUp != "" {
-			all = append(all, n)
-		}
-	}
-	if s.name.SetUp != "" && len(all) > 0 {
-		all = append(all, devserver.Network{SetUp: s.name.SetUp, Interface: "by name"})
-	}
-	return all
-}
-
-// phone shows where another device begins: last, since what follows moves it up.
-func (s *servePrinter) phone() {
-	if !s.hasPhone() {
-		return
-	}
-	all := s.setUps()
-	switch {
-	case len(all) == 0 && len(s.server.Networks) > 0:
-		s.line("Phone", "%s", s.bad.Sprint("the authority may not sign for this machine's public address"))
-		s.line("", "Give a certificate for it, with --cert-file and --key-file.")
-		return
-	case len(all) == 0:
-		s.line("Phone", "this machine has no private address that a phone could reach it by")
-		return
-	}
-	shown := all[s.shown%len(all)]
-	address := shown.SetUp
-	s.line("Phone", "%s%s", s.strong.Sprint(address), via(shown))
-	s.line("", "Open it there, or scan this: it shows how that device comes to trust this one.")
-	s.line("", "To compare, the root's SHA-256 fingerprint:")
-	half := (len(s.ca.Fingerprint()) + 1) / 2
-	s.line("", "%s", s.ca.Fingerprint()[:half])
-	s.line("", "%s", s.ca.Fingerprint()[half:])
-	if code := qrCode(address, readConsole(s.out.File, s.noColor, os.LookupEnv, consoleCodePage())); code != "" {
-		fmt.Fprint(s.out, "\n"+code) // no empty line after it, which would take its first away
-	}
-}
-
-// via is the network interface, for people who have several.
-func via(n devserver.Network) string {
-	switch {
-	case n.Interface == "":
-		return ""
-	case n.Kind == "":
-		return "  (" + n.Interface + ")"
-	}
-	return "  (" + n.Kind + ", " + n.Interface + ")"
 }
 
 func (s *servePrinter) line(label, format string, args ...any) {
@@ -302,7 +242,11 @@ func (s *servePrinter) whoCan(r devserver.Ready) {
 	if s.options.roomToken != "" {
 		s.line("", "Only who has a link with the secret can %s.", can)
 	} else {
-		s.line("", "Everyone on your network can %s.", can)
+		who := "on your network"
+		if len(s.names) > 0 {
+			who = "who reaches this machine, from the internet too,"
+		}
+		s.line("", "Everyone %s can %s.", who, can)
 		s.line("", "With --room-token, only who has your link can.")
 	}
 	if r.SignalOnly && len(r.Networks) > 0 && r.Networks[0].SetUp != "" {
@@ -353,6 +297,12 @@ func (s *servePrinter) folder() string {
 // trustLine says whether the browsers here accept the certificate and, if not,
 // the exact command.
 func (s *servePrinter) trustLine() {
+	if len(s.names) > 0 {
+		if !s.json {
+			s.whoTrusts()
+		}
+		return
+	}
 	if s.ca == nil {
 		if !s.json {
 			s.line("Trust", "for those who trust the certificate in %s", s.options.certFile)

@@ -48,17 +48,27 @@ type serveOptions struct {
 	withPeer   bool
 	noInject   bool
 	impair     string
+
+	acme acmeOptions
+	unit *unit // to be printed, instead of serving
 }
 
 const serveHelp = `Serve a folder over HTTPS, with signaling for its WebRTC pages on the same port.
 A folder without index.html gets the built-in video call app.
 
 The server answers on this machine only; --host opens it to the local network.
-Stop it with Ctrl-C.`
+Stop it with Ctrl-C.
+
+With --acme it has a certificate that every browser trusts, for a public name that
+leads to this machine, and renews it by itself. It then listens on all addresses,
+unless --host says otherwise, and does not ask to be trusted here. The authority,
+Let's Encrypt unless --acme-ca names another, checks the name at port 80 or 443; with
+--dns-hook it looks at the DNS instead. The local authority signs until then.`
 
 func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.Command {
 	o := serveOptions{dir: "."}
 	var checkStores func() error
+	var printUnit bool
 	cmd := &cobra.Command{
 		Use:   "serve [dir]",
 		Short: "Serve a folder over HTTPS, with signaling",
@@ -67,11 +77,15 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
   rtcdev serve my-call          serve that folder
   rtcdev serve --host           let phones and other computers in
   rtcdev serve --proxy http://localhost:5173    HTTPS and signaling for another server's pages
-  rtcdev serve --signal-only --allow-origin https://example.com    signaling for pages served elsewhere`,
+  rtcdev serve --signal-only --allow-origin https://example.com    signaling for pages served elsewhere
+  rtcdev serve --acme call.example.com --email kim@company.kr --port 443    a public name`,
 		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.dir = args[0]
+			}
+			if err := o.checkACME(cmd.Flags()); err != nil {
+				return err
 			}
 			switch {
 			case o.proxy != "" && len(args) == 1:
@@ -99,6 +113,12 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 			}
 			if err := checkStores(); err != nil {
 				return err
+			}
+			if printUnit {
+				var err error
+				if o.unit, err = newUnit(cmd.Flags(), o); err != nil {
+					return err
+				}
 			}
 			return run(cmd.Context(), o)
 		},
@@ -128,6 +148,9 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
 	f.BoolVar(&o.withPeer, "with-peer", false, "put a test peer into the room, for a call by yourself")
 	f.StringSliceVar(&o.limits, "limit", nil, "change a limit, as `NAME=VALUE`, such as messages=500")
 	f.StringSliceVar(&o.allowHosts, "allow-host", nil, "also answer to this `name` (.name: and all names below it)")
+	f.StringSliceVar(&o.acme.names, "acme", nil, "get a certificate that every browser trusts for this public `name`; listens on all addresses, without --host")
+	acmeFlags(f, &o.acme)
+	f.BoolVar(&printUnit, unitFlag, false, "print a unit of systemd that runs this, and end")
 	return cmd
 }
 
@@ -177,13 +200,14 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := cfg.Validate(); err != nil { // before anything is made or asked
 		return serveFault(err, o)
 	}
-	s := &servePrinter{app: a, options: o}
-	if o.certFile != "" {
-		err = s.useOwnCertificate(&cfg)
-	} else {
-		err = s.useAuthority(ctx, &cfg)
+	if o.unit != nil {
+		if err := a.checkManager(o); err != nil {
+			return err
+		}
+		return a.printUnit(o)
 	}
-	if err != nil {
+	s := &servePrinter{app: a, options: o}
+	if err := s.useCertificates(ctx, &cfg); err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
@@ -196,13 +220,37 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	return serveFault(devserver.Run(ctx, cfg), o)
 }
 
+// useCertificates settles what the server shows.
+func (s *servePrinter) useCertificates(ctx context.Context, cfg *devserver.Config) error {
+	dir, err := acmeDir()
+	if err != nil {
+		return err
+	}
+	cfg.Private = append(cfg.Private, dir) // it may have keys of certs acme
+	if s.options.certFile != "" {
+		return s.useOwnCertificate(cfg)
+	}
+	if len(s.options.acme.names) == 0 {
+		return s.useAuthority(ctx, cfg)
+	}
+	manager, err := s.useACME(cfg)
+	if err != nil {
+		return err
+	}
+	if err := s.useAuthority(ctx, cfg); err != nil {
+		return err
+	}
+	cfg.TLS = manager.TLS(cfg.TLS)
+	return nil
+}
+
 func (s *servePrinter) useOwnCertificate(cfg *devserver.Config) error {
 	pair, err := tls.LoadX509KeyPair(s.options.certFile, s.options.keyFile)
 	if err != nil {
 		return &fault{fmt.Errorf("reading the certificate: %w", err), "rtcdev certs makes a cert.pem and key.pem that fit together", exitFailed}
 	}
 	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	cfg.Private = []string{s.options.keyFile}
+	cfg.Private = append(cfg.Private, s.options.keyFile)
 	return nil
 }
 
@@ -225,7 +273,7 @@ func (s *servePrinter) useAuthority(ctx context.Context, cfg *devserver.Config) 
 	if cfg.RootProfile, err = certs.EncodeRoot(cfg.Root, certs.FormatMobileConfig); err != nil {
 		return err
 	}
-	cfg.Private = []string{dir}
+	cfg.Private = append(cfg.Private, dir)
 	return s.settleTrust(ctx)
 }
 

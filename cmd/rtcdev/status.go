@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rtcdev/certs"
+	"rtcdev/certs/acmecert"
 	"rtcdev/certs/trust"
 )
 
@@ -22,7 +23,7 @@ func newStatusCmd(run func(ctx context.Context, kinds []string) error) *cobra.Co
 		Short: "Describe your local authority, and say which stores trust it",
 		Long: `Describe your local authority, and say for every certificate store of this
 machine whether it trusts the authority's root. Each store is read; none is
-changed.`,
+changed. Certificates for public names, of serve --acme and certs acme, come last.`,
 		Args: atMost(0, "no arguments"),
 	})
 }
@@ -36,9 +37,10 @@ func (a *app) status(ctx context.Context, kinds []string) error {
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	acme, unread := readACME()
 	root, err := openRoot()
 	if err != nil {
-		return a.statusWithoutRoot(ctx, m, kinds, err)
+		return a.statusWithoutRoot(ctx, m, kinds, err, acme, unread)
 	}
 	description, fault := describe()
 	stores := m.Status(ctx, root, kinds...)
@@ -47,8 +49,8 @@ func (a *app) status(ctx context.Context, kinds []string) error {
 	}
 	if a.json {
 		r := newTrustReport(root, stores, fault)
-		r.Authority, r.Node = &description, m.NodeSetting(rootFile(description))
-		return errors.Join(a.event(r), fault)
+		r.Authority, r.Node, r.ACME = &description, m.NodeSetting(rootFile(description)), acme
+		return errors.Join(a.event(r), fault, unread)
 	}
 	a.describe(description)
 	a.warnOfEnd(description)
@@ -58,12 +60,27 @@ func (a *app) status(ctx context.Context, kinds []string) error {
 	if trusted := trust.Trusted(stores); !trusted && kinds == nil && fault == nil {
 		fmt.Fprintf(a.out, "\nBrowsers on this machine do not trust it.\n  next: %s\n", trustNext(trusted, stores))
 	}
-	return fault
+	a.printACME(acme)
+	return errors.Join(fault, unread)
+}
+
+// readACME reads what there is of certificates for public names.
+func readACME() ([]acmeReport, error) {
+	dir, err := acmeDir()
+	if err != nil {
+		return nil, err
+	}
+	states, err := acmecert.ReadStates(dir)
+	if err != nil {
+		err = fmt.Errorf("reading the certificates for public names: %w", err)
+	}
+	return acmeReports(states), err
 }
 
 // statusWithoutRoot shows which stores hold roots of authorities that are gone, and
-// returns what keeps the present one from being read.
-func (a *app) statusWithoutRoot(ctx context.Context, m trust.Machine, kinds []string, missing error) error {
+// returns what keeps the present one from being read. Who has certificates for public names
+// alone, and needs none, has done nothing wrong.
+func (a *app) statusWithoutRoot(ctx context.Context, m trust.Machine, kinds []string, missing error, acme []acmeReport, unread error) error {
 	stores := m.Orphans(ctx, kinds...)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -72,12 +89,23 @@ func (a *app) statusWithoutRoot(ctx context.Context, m trust.Machine, kinds []st
 	if held {
 		missing = &fault{fmt.Errorf("%w, but some stores still trust an earlier one", missing), withStores("rtcdev certs untrust", kinds), exitFailed}
 	}
-	if a.json {
-		r := trustReport{Fault: missing.Error(), Next: nextStep(missing), Stores: storeReports(stores)}
-		return errors.Join(a.event(r), missing)
+	if !held && len(acme) > 0 && errors.Is(missing, certs.ErrNoAuthority) {
+		missing = nil
 	}
-	a.printStores(stores, "")
-	return missing
+	if a.json {
+		r := trustReport{Stores: storeReports(stores), ACME: acme}
+		if missing != nil {
+			r.Fault, r.Next = missing.Error(), nextStep(missing)
+		}
+		return errors.Join(a.event(r), missing, unread)
+	}
+	if missing == nil {
+		fmt.Fprintf(a.out, "There is no local authority, and no store trusts an earlier one.\n")
+	} else {
+		a.printStores(stores, "")
+	}
+	a.printACME(acme)
+	return errors.Join(missing, unread)
 }
 
 // describe describes the present authority and says what is wrong with it. With

@@ -24,6 +24,7 @@ type trustReport struct {
 	Stores      []storeReport `json:"stores"`
 
 	Authority *certs.Description `json:"authority,omitempty"` // status and new-authority only
+	ACME      []acmeReport       `json:"acme,omitempty"`      // status only
 }
 
 // storeReport adds a store's error as text, which JSON would leave out.

@@ -4,7 +4,8 @@
 //
 //   - first byte 22 (a TLS handshake record, RFC 8446 §5.1): TLS. After the handshake
 //     the ALPN protocol decides (RFC 7301): "stun.turn" and "stun.nat-discovery"
-//     (RFC 7443 §3) are [Mux.Relay]'s, every other one is [Mux.HTTPS]'s. A client
+//     (RFC 7443 §3) are [Mux.Relay]'s, "acme-tls/1" is nobody's, since a handshake is all
+//     that it is for (RFC 8737 §3), and every other one is [Mux.HTTPS]'s. A client
 //     without ALPN, as browsers are for turns: addresses, is known by the first byte
 //     that it sends inside TLS: below 4 is Relay's, everything else HTTPS's.
 //   - first byte below 4 (a STUN message, RFC 7983 §7): Relay.

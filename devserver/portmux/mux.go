@@ -27,12 +27,17 @@ const (
 	alpnSTUN = "stun.nat-discovery"
 )
 
+// alpnACME is what an ACME authority negotiates to see the certificate of a TLS-ALPN-01
+// check, and nothing else (RFC 8737 §3).
+const alpnACME = "acme-tls/1"
+
 // Config is how a [Mux] treats connections. Hooks are called on the goroutines of
 // connections, several at a time, and must return soon: Close waits for them, so
 // they must not call it.
 type Config struct {
 	// TLS must be set, with a certificate or GetCertificate. The mux works with a
-	// copy, whose NextProtos begin with h2 and http/1.1 and end with RFC 7443's.
+	// copy, whose NextProtos begin with h2 and http/1.1 and end with RFC 7443's. Who
+	// negotiates RFC 8737's "acme-tls/1", if that is among them, is nobody's.
 	TLS *tls.Config
 	// Patience is how long a connection may take, in all, until a consumer has it;
 	// default 10 s.
@@ -263,6 +268,8 @@ func (m *Mux) tellTLS(c *conn, b *beginning) (*listener, net.Conn) {
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case alpnTURN, alpnSTUN:
 		return m.relay, secure
+	case alpnACME:
+		return nil, nil
 	case "":
 		return m.tellInside(secure)
 	}
