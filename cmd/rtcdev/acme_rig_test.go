@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type publicHost struct {
 func newPublicHost(t *testing.T, o rehearsal.Options) *publicHost {
 	t.Helper()
 	h := &publicHost{account: newAccount(t), httpPort: rehearsal.FreePort(t)}
+	h.settings = append(h.settings, "GORACE=atexit_sleep_ms=0") // else every end takes a second
 	o.HTTPPort = h.httpPort
 	h.ca = rehearsal.Start(t, o)
 	return h
@@ -148,13 +150,13 @@ func (h *publicHost) obtain(more ...string) outcome {
 // with a slash, until release is called. reached is closed when that request is there.
 func (h *publicHost) hold(path string) (reached <-chan struct{}, release func()) {
 	there, released := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var first atomic.Bool
 	h.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == path || strings.HasSuffix(path, "/") && strings.HasPrefix(r.URL.Path, path) {
-			once.Do(func() {
+			if first.CompareAndSwap(false, true) {
 				close(there)
 				<-released
-			})
+			}
 		}
 		return false
 	})
@@ -279,7 +281,9 @@ func (h *publicHost) kept(pattern string) []string {
 }
 
 // folder is where certificates of authorities are kept.
-func (h *publicHost) folder() string { return filepath.Join(h.home, ".local", "share", "rtcdev", "acme") }
+func (h *publicHost) folder() string {
+	return filepath.Join(h.home, ".local", "share", "rtcdev", "acme")
+}
 
 // makeDue has the authority want the certificate renewed, which the next process to look hears at
 // once: it is as if the time to ask it had come.

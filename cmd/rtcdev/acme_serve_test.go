@@ -122,9 +122,8 @@ func (s *server) untilCertificate(state string) map[string]any {
 
 // The authority checks the name at the server's own port, while pages are fetched from there.
 func TestACMEAtTheServersOwnPort(t *testing.T) {
-	h := &publicHost{account: newAccount(t), httpPort: rehearsal.FreePort(t)}
 	at := rehearsal.FreePort(t)
-	h.ca = rehearsal.Start(t, rehearsal.Options{HTTPPort: h.httpPort, TLSPort: at})
+	h := newPublicHost(t, rehearsal.Options{TLSPort: at})
 	reached, release := h.hold(rehearsal.Challenge)
 	s := h.servePublic("--challenge", "tls-alpn-01", "--port", port(at), "--strict-port")
 	await(t, "the check is asked for", reached)
