@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,8 +111,10 @@ func TestACMERoot(t *testing.T) {
 	s, _ := newPrinter(t)
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
-	(&account{t: t}).write(empty, "nothing\n")
-	for file, want := range map[string]string{filepath.Join(dir, "none.pem"): "no such file", empty: "there is no certificate in " + empty, dir: "reading --acme-root"} {
+	if err := os.WriteFile(empty, []byte("nothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{filepath.Join(dir, "none.pem"): "reading --acme-root: open ", empty: "there is no certificate in " + empty, dir: "reading --acme-root"} {
 		_, err := s.manager(acmeOptions{names: []string{"a.kr"}, rootFile: file}, filepath.Join(dir, "acme"), "", nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(nextStep(err), "PEM file") || exitCode(err) != exitFailed {
 			t.Errorf("%s: %v, next %q", file, err, nextStep(err))
