@@ -229,7 +229,11 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.line("", "%s", s.whoMeetsIt())
 	}
 	if s.created {
-		s.line("Made", "a local authority, which signs the certificates of this server")
+		what := "the certificates of this server"
+		if len(s.names) > 0 {
+			what = "for this server's other names"
+		}
+		s.line("Made", "a local authority, which signs %s", what)
 	}
 }
 
