@@ -207,6 +207,40 @@ func TestACMEScreen(t *testing.T) {
 	}
 }
 
+// What goes on to fail in the same way is told once, and again after an hour; something else, and
+// the end of it, at once.
+func TestACMEFailsAgain(t *testing.T) {
+	s, what := newPrinter(t)
+	now := time.Now()
+	tell := func(kind acmecert.EventKind, problem string, after time.Duration) string {
+		e := certificateEvent(acmecert.Event{Kind: kind, Name: "call.example.com"}, "ca.internal")
+		e.Problem, e.Time = problem, now.Add(after)
+		s.event(e)
+		return what()
+	}
+	for i, c := range []struct {
+		kind    acmecert.EventKind
+		problem string
+		after   time.Duration
+		isTold  bool
+	}{
+		{acmecert.Ordering, "", 0, true},
+		{acmecert.Failed, "it does not answer: port 1", time.Second, true},
+		{acmecert.Ordering, "", 2 * time.Second, false},
+		{acmecert.Failed, "it does not answer: port 2", 3 * time.Second, false},
+		{acmecert.Failed, "it is out of paper", 4 * time.Second, true},
+		{acmecert.Failed, "it is out of paper", time.Minute, false},
+		{acmecert.Failed, "it is out of paper", 2 * time.Hour, true},
+		{acmecert.Obtained, "", 3 * time.Hour, true},
+		{acmecert.Ordering, "", 4 * time.Hour, true},
+		{acmecert.Failed, "it is out of paper", 5 * time.Hour, true},
+	} {
+		if got := tell(c.kind, c.problem, c.after); (got != "") != c.isTold {
+			t.Errorf("%d, %s: %q", i, c.kind, got)
+		}
+	}
+}
+
 // acmeStates are one of each kind.
 func acmeStates() []acmecert.State {
 	far := time.Date(2099, 2, 21, 12, 0, 0, 0, time.UTC)

@@ -34,7 +34,8 @@ type servePrinter struct {
 	shown  int             // which of their addresses the phone is shown
 	name   devserver.Named // by which devices find this machine, too
 
-	opensLater bool // the browser, when there is a certificate for the public name
+	opensLater bool                 // the browser, when there is a certificate for the public name
+	faults     map[string]toldFault // of certificates, by name
 }
 
 // event prints what happens while the server runs.
