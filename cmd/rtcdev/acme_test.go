@@ -156,6 +156,7 @@ func TestCertificateLines(t *testing.T) {
 		{acmecert.Event{Kind: acmecert.Failed, Problem: problem, NotAfter: far}, []string{
 			"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it", "The certificate in use is good until 2099-02-21."}},
 	} {
+		clear(s.faults)
 		tt.event.Name = "call.example.com"
 		e := certificateEvent(tt.event, "ca.internal")
 		e.Time = time.Now()
@@ -166,6 +167,7 @@ func TestCertificateLines(t *testing.T) {
 		}
 	}
 	s.quiet = true
+	clear(s.faults)
 	s.event(certificateEvent(acmecert.Event{Kind: acmecert.Ordering, Name: "call.example.com"}, "ca.internal"))
 	s.event(certificateEvent(acmecert.Event{Kind: acmecert.Failed, Name: "call.example.com", Problem: problem}, "ca.internal"))
 	if got := what(); strings.Contains(got, "asking") || !strings.Contains(got, "port 80 cannot be reached") {
