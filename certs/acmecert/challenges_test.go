@@ -55,6 +55,9 @@ func TestHTTP01(t *testing.T) {
 	if r.ca.Orders() != orders {
 		t.Errorf("%d orders, %d before", r.ca.Orders(), orders)
 	}
+	r.checkModes()
+	at := r.server(r.manager(), "127.0.0.1:0") // which has not looked at anything yet
+	r.serial(at, "www.example.com")
 	states, err := ReadStates(r.cfg.Folder)
 	if err != nil || len(states) != 2 {
 		t.Fatalf("%+v, %v", states, err)

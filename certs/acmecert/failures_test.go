@@ -117,6 +117,36 @@ func elsewhere(r *rig) {
 	})
 }
 
+// A server that is started again while a rate limit lasts asks nobody, and says why.
+func TestRateLimitOutlivesTheServer(t *testing.T) {
+	r := newRig(t, rehearsal.Options{}, "call.example.com")
+	r.ca.Intercept(func(w http.ResponseWriter, q *http.Request) bool {
+		if q.URL.Path == rehearsal.NewOrder {
+			w.Header().Set("Retry-After", "3")
+			rehearsal.Problem(w, http.StatusTooManyRequests, "rateLimited", "too many")
+		}
+		return q.URL.Path == rehearsal.NewOrder
+	})
+	limit := r.problemOf(r.manager())
+	r.ca.Intercept(nil)
+	for len(r.events) > 0 {
+		<-r.events
+	}
+	asked := r.ca.Requests(rehearsal.Directory)
+	m := r.manager()
+	r.run(m, portOf(r.server(m, "127.0.0.1:0")))
+	if e := <-r.events; e.Kind != Failed || e.Problem.Kind != RateLimited || !e.Next.Equal(limit.Until) {
+		t.Errorf("got %+v, %v, want until %v", e, e.Problem, limit.Until)
+	}
+	if n := r.ca.Requests(rehearsal.Directory); n != asked {
+		t.Error("the authority was asked")
+	}
+	r.hears(Obtained)
+	if time.Now().Before(limit.Until) {
+		t.Error("it did not wait")
+	}
+}
+
 // An authority with a certificate that this machine does not trust is sent nothing.
 func TestWrongRoot(t *testing.T) {
 	r := newRig(t, rehearsal.Options{}, "call.example.com")
@@ -196,6 +226,12 @@ func TestPortIsTaken(t *testing.T) {
 	r.server(m, loopback(r.cfg.HTTPPort))
 	if p := r.problemOf(m); p.Kind != PortTaken || !strings.Contains(p.Fix, "--http-challenge-port") {
 		t.Errorf("got %+v", p)
+	}
+	r.run(m, r.cfg.HTTPPort) // the port is the server's own
+	for e := range r.events {
+		if e.Kind == Failed && strings.Contains(e.Problem.What, "the server's own") {
+			break
+		}
 	}
 	if r.ca.Orders() != 0 {
 		t.Error("there was an order")

@@ -305,6 +305,9 @@ func (m *Manager) serverChallenges(port int) func(*certmagic.ACMEIssuer) error {
 		if issuer.DisableHTTPChallenge {
 			return nil
 		}
+		if port == m.cfg.HTTPPort {
+			return &Problem{Kind: PortTaken, What: fmt.Sprintf("port %d is the server's own, for HTTPS", port), Fix: "forward port 80 to another one, and name that: --http-challenge-port"}
+		}
 		err := m.tryPort(m.cfg.HTTPPort, httpChallengePort)
 		if err != nil && !issuer.DisableTLSALPNChallenge {
 			issuer.DisableHTTPChallenge, err = true, nil

@@ -56,12 +56,26 @@ func New(cfg Config) (*Manager, error) {
 	}
 	for _, name := range cfg.Names {
 		c := &managed{name: name, state: State{Name: name, Authority: cfg.host()}}
-		if known, err := m.readState(name); err == nil {
-			c.state = known
-		}
+		m.load(c)
 		m.certs = append(m.certs, c)
 	}
 	return m, nil
+}
+
+// load has a certificate served that the folder has from before, without asking anybody.
+func (m *Manager) load(c *managed) {
+	issuer := m.newIssuer(0)
+	conf, cache := m.newConfig(issuer, nil, longestLook)
+	if !m.storage.siteIsSound(issuer.IssuerKey(), c.name) {
+		return // the first look moves it aside
+	}
+	if _, err := conf.CacheManagedCertificate(context.Background(), c.name); err != nil {
+		return // nor is there one
+	}
+	if leaf := newest(cache.AllMatchingCertificates(c.name)); leaf != nil {
+		c.state = m.stateOf(c.name, leaf)
+		c.serving.Store(conf)
+	}
 }
 
 // Names returns the names in the form that certificates and handshakes have them.
@@ -94,6 +108,13 @@ func (m *Manager) Run(ctx context.Context, port int) {
 
 // keep looks after one name until ctx ends.
 func (m *Manager) keep(ctx context.Context, c *managed, port int) {
+	if limit := m.limitFrom(c.name, time.Now()); limit != nil { // a restart does not end it
+		m.failed(c, limit, limit.Until)
+		select {
+		case <-time.After(time.Until(limit.Until)):
+		case <-ctx.Done():
+		}
+	}
 	for failures := 0; ctx.Err() == nil; {
 		next := time.Now()
 		err := m.look(ctx, c, m.serverChallenges(port))

@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -201,6 +203,24 @@ func (r *rig) checkFiles(e Event) {
 	}
 	if info, err := os.Stat(e.KeyFile); err != nil || info.Mode().Perm()&0o077 != 0 {
 		r.t.Errorf("the key is %v (%v), others may read it", info.Mode(), err)
+	}
+}
+
+// checkModes finds whether others can read anything that the folder has.
+func (r *rig) checkModes() {
+	r.t.Helper()
+	err := filepath.WalkDir(r.cfg.Folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == r.cfg.Folder { // that one is the test's own
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			r.t.Errorf("%s is %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Error(err)
 	}
 }
 

@@ -71,14 +71,20 @@ func (s *State) describe(leaf *x509.Certificate) {
 	s.Issuer = oneLine(cmp.Or(leaf.Issuer.CommonName, leaf.Issuer.String()))
 }
 
-// readState reads what the folder has for a name.
-func (m *Manager) readState(name string) (State, error) {
-	certFile, _ := m.files(name)
-	leaf, err := readLeaf(certFile)
+// limitFrom is the rate limit that this name ran into before, while it lasts.
+func (m *Manager) limitFrom(name string, now time.Time) *Problem {
+	data, err := os.ReadFile(m.faultFile(name))
 	if err != nil {
-		return State{}, err
+		return nil
 	}
-	return m.stateOf(name, leaf), nil
+	var f fault
+	if json.Unmarshal(data, &f) != nil || f.Kind != RateLimited || f.Authority != m.cfg.host() ||
+		!f.Until.After(now) || f.Until.Sub(now) > longestLimit {
+		return nil
+	}
+	var s State
+	f.addTo(&s)
+	return s.Problem
 }
 
 // ReadStates tells of every certificate in the folder, sorted by name. A folder that is not

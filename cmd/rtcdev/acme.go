@@ -255,8 +255,38 @@ func ending(t time.Time) string {
 	return t.Local().Format(time.DateOnly)
 }
 
+// repeatAfter is how long a fault goes on before it is told again.
+const repeatAfter = time.Hour
+
+// isRepeated tells whether an event is one more try, or its failure, of what has been told.
+func (s *servePrinter) isRepeated(e devserver.Certificate) bool {
+	told, isBad := s.faults[e.Name]
+	switch acmecert.EventKind(e.State) {
+	case acmecert.Ordering, acmecert.Registering:
+		return isBad
+	case acmecert.Failed:
+		what, _, _ := strings.Cut(e.Problem, ": ") // what follows may have another number each time
+		if isBad && told.what == what && e.Time.Sub(told.at) < repeatAfter {
+			return true
+		}
+		s.faults[e.Name] = toldFault{what, e.Time}
+		return false
+	}
+	delete(s.faults, e.Name)
+	return false
+}
+
+// toldFault is what was told of a certificate that could not be had.
+type toldFault struct {
+	what string
+	at   time.Time
+}
+
 // certificate prints what happens to a certificate while the server runs.
 func (s *servePrinter) certificate(e devserver.Certificate) {
+	if s.isRepeated(e) {
+		return
+	}
 	start := e.Time.Local().Format("15:04:05") + "  "
 	for _, line := range certificateLines(e) {
 		if e.State == string(acmecert.Failed) { // with --quiet, too

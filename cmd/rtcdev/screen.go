@@ -34,7 +34,8 @@ type servePrinter struct {
 	shown  int             // which of their addresses the phone is shown
 	name   devserver.Named // by which devices find this machine, too
 
-	opensLater bool // the browser, when there is a certificate for the public name
+	opensLater bool                 // the browser, when there is a certificate for the public name
+	faults     map[string]toldFault // of certificates, by name
 }
 
 // event prints what happens while the server runs.
@@ -229,7 +230,11 @@ func (s *servePrinter) screen(r devserver.Ready, took time.Duration) {
 		s.line("", "%s", s.whoMeetsIt())
 	}
 	if s.created {
-		s.line("Made", "a local authority, which signs the certificates of this server")
+		what := "the certificates of this server"
+		if len(s.names) > 0 {
+			what = "for this server's other names"
+		}
+		s.line("Made", "a local authority, which signs %s", what)
 	}
 }
 

@@ -40,6 +40,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CA", filepath.Join(env.WorkDir, "state", "authority"))
 			env.Setenv("PID", strconv.Itoa(os.Getpid()))
 			env.Setenv("RTCDEV_STORES", "nss") // as root, the system's store would be the machine's
+			program, err := exec.LookPath("rtcdev")
+			if err != nil {
+				return err
+			}
+			env.Setenv("PROGRAM", program)
 			env.Values[scriptServer{}] = new(scriptServer)
 			return os.MkdirAll(home, 0o755)
 		},

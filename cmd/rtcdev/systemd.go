@@ -96,9 +96,10 @@ func (u *unit) addFlag(f *pflag.Flag) error {
 		u.credentials = append(u.credentials, credential{f.Name, path})
 		return err
 	case f.Name == "dns-hook" && value != "":
-		path, err := exec.LookPath(value)
-		if err == nil { // else there is a better place to say so
-			value, err = filepath.Abs(path)
+		if path, err := exec.LookPath(value); err == nil { // else there is a better place to say so
+			if value, err = filepath.Abs(path); err != nil {
+				return err
+			}
 		}
 		u.arguments = append(u.arguments, "--dns-hook="+value)
 		return nil
