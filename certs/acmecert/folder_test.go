@@ -115,3 +115,33 @@ func TestNoFolder(t *testing.T) {
 		t.Errorf("got %v, %v", states, err)
 	}
 }
+
+// What another process is writing, file by file, is not broken: only what is left so is.
+func TestFolderIsBeingWritten(t *testing.T) {
+	r := newRig(t, rehearsal.Options{}, "call.example.com")
+	if err := r.manager().Obtain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	base := strings.TrimSuffix(r.hears(Obtained).CertFile, ".crt")
+	r.spoil(base+".json", nil)
+	r.spoil(filepath.Join(r.cfg.Folder, "acme", "*", "users", "*", "kim.key"), nil)
+	m, writer := r.manager(), r.manager().storage
+	locks := []string{"issue_cert_call.example.com", "register_acme_account_kim@company.kr"}
+	for _, lock := range locks {
+		if err := writer.Lock(t.Context(), lock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := m.challenges.Issuers[0].IssuerKey()
+	if moved, err := m.storage.mend(t.Context(), key, "call.example.com"); len(moved) != 0 || err != nil {
+		t.Errorf("moved aside: %q, %v", moved, err)
+	}
+	for _, lock := range locks {
+		if err := writer.Unlock(t.Context(), lock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if moved, err := m.storage.mend(t.Context(), key, "call.example.com"); len(moved) != 2 || err != nil {
+		t.Errorf("not moved aside: %q, %v", moved, err)
+	}
+}

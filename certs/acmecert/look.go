@@ -28,7 +28,7 @@ func (m *Manager) look(ctx context.Context, c *managed, choose func(*certmagic.A
 		return err
 	}
 	issuerKey := m.challenges.Issuers[0].IssuerKey()
-	moved, err := m.storage.mend(issuerKey, c.name)
+	moved, err := m.storage.mend(ctx, issuerKey, c.name)
 	if err != nil {
 		return err
 	}

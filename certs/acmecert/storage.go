@@ -103,31 +103,58 @@ func (s *storage) Unlock(_ context.Context, name string) error {
 
 // mend moves aside what cannot be read of the certificate for a name and of the accounts with
 // this issuer, so that both are made anew. It returns where to, if it did.
-func (s *storage) mend(issuerKey, name string) (moved []string, err error) {
-	if !s.siteIsSound(issuerKey, name) {
-		moved = append(moved, certmagic.StorageKeys.CertsSitePrefix(issuerKey, name))
-	}
+func (s *storage) mend(ctx context.Context, issuerKey, name string) (moved []string, err error) {
+	parts := []part{{certmagic.StorageKeys.CertsSitePrefix(issuerKey, name), "issue_cert_" + name,
+		func() bool { return s.siteIsSound(issuerKey, name) }}}
 	accounts := filepath.Join("acme", certmagic.StorageKeys.Safe(issuerKey), "users")
 	entries, err := os.ReadDir(s.Filename(accounts))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, folderProblem(err)
 	}
 	for _, e := range entries {
-		if folder := filepath.Join(accounts, e.Name()); !s.accountIsSound(folder) {
-			moved = append(moved, folder)
+		folder, lock := filepath.Join(accounts, e.Name()), "register_acme_account"
+		if e.Name() != "default" { // the account without an e-mail address
+			lock += "_" + e.Name()
 		}
+		parts = append(parts, part{folder, lock, func() bool { return s.accountIsSound(folder) }})
 	}
-	for i, what := range moved {
-		aside := filepath.Join("broken", time.Now().UTC().Format("20060102T150405.000")+"-"+filepath.Base(what))
-		if err := os.MkdirAll(s.Filename("broken"), 0o700); err != nil {
+	for _, p := range parts {
+		aside, err := s.moveAside(ctx, p)
+		if err != nil {
 			return nil, folderProblem(err)
 		}
-		if err := os.Rename(s.Filename(what), s.Filename(aside)); err != nil {
-			return nil, folderProblem(err)
+		if aside != "" {
+			moved = append(moved, aside)
 		}
-		moved[i] = s.Filename(aside)
 	}
 	return moved, nil
+}
+
+// part is a folder whose files belong together. Who writes them, one after the other, has the
+// lock, whose name is certmagic's.
+type part struct {
+	folder, lock string
+	isSound      func() bool
+}
+
+// moveAside moves a part that is not sound, unless that is because somebody is writing it now.
+func (s *storage) moveAside(ctx context.Context, p part) (to string, err error) {
+	if p.isSound() {
+		return "", nil
+	}
+	locked, err := s.TryLock(ctx, p.lock)
+	if !locked || err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.Unlock(ctx, p.lock)) }()
+	if p.isSound() { // by now
+		return "", nil
+	}
+	to = s.Filename(filepath.Join("broken", time.Now().UTC().Format("20060102T150405.000")+"-"+filepath.Base(p.folder)))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return "", err
+	}
+	return to, os.Rename(s.Filename(p.folder), to)
 }
 
 // hasAccount tells whether there is an account with this issuer.

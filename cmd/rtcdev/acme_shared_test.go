@@ -117,6 +117,10 @@ func TestACMEKilledDuringOrder(t *testing.T) {
 	})
 }
 
+// endLimit is what an end may take. (stopLimit is for the race detector too, which sleeps for a
+// second at the end of other tests' programs.)
+const endLimit = 2 * time.Second
+
 // held are the moments of an order at which a person may end it: before there is an account,
 // while the authority looks at the port, and while it signs.
 func held() []string {
@@ -139,7 +143,7 @@ func TestACMEServeEndsDuringOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 				await(t, "the end", s.ended)
-				if took := time.Since(begin); took > stopLimit {
+				if took := time.Since(begin); took > endLimit {
 					t.Errorf("it took %v", took)
 				} else {
 					t.Logf("it took %v", took)
@@ -173,7 +177,7 @@ func TestACMEObtainEndsDuringOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 				o := b.end()
-				if took := time.Since(begin); took > stopLimit {
+				if took := time.Since(begin); took > endLimit {
 					t.Errorf("it took %v", took)
 				} else {
 					t.Logf("it took %v", took)
@@ -223,7 +227,38 @@ func TestACMEEndsBesideTheHook(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Kill(left, syscall.SIGKILL) })
 	took := s.interrupt()
 	t.Logf("it took %v", took)
-	if took > stopLimit {
+	if took > endLimit {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Who is ended while the authority looks at the DNS takes the record away.
+func TestACMEEndsWithoutARecord(t *testing.T) {
+	h := newPublicHost(t, rehearsal.Options{})
+	byDNS := []string{"--dns-hook", h.ca.WriteHook(t), "--dns-resolver", h.ca.DNSAddr}
+	for i, end := range []func(){
+		func() {
+			reached, release := h.hold(rehearsal.Challenge)
+			defer release()
+			s := h.servePublic(byDNS...)
+			await(t, "the check is asked for", reached)
+			s.interrupt()
+		},
+		func() {
+			reached, release := h.hold(rehearsal.Challenge)
+			defer release()
+			b := h.begin(byDNS...)
+			await(t, "the check is asked for", reached)
+			_ = b.cmd.Process.Signal(syscall.SIGTERM) // if it has ended, that is a failure below
+			if o := b.end(); o.code != exitInterrupted {
+				t.Errorf("%d\n%s", o.code, o.err)
+			}
+		},
+	} {
+		end()
+		calls := h.ca.HookCalls()
+		if len(calls) != 2*i+2 || !strings.HasPrefix(calls[2*i+1], "cleanup ") {
+			t.Errorf("the program was called so: %q", calls)
+		}
 	}
 }
