@@ -117,7 +117,10 @@ func (c *Config) explainProblem(name string, p acme.Problem, later time.Time) *P
 		if stated := statedTime(p.Detail); !stated.IsZero() {
 			until = stated
 		}
-		limited := made(RateLimited, "the authority gives no more certificates for now", "try with --staging until it works, and then again without")
+		limited := made(RateLimited, "the authority gives no more certificates for now", "wait until then, or choose another authority: --acme-ca")
+		if c.Directory == LetsEncrypt {
+			limited.Fix = "try with --staging until it works, and then again without"
+		}
 		if limited.Until = until; !until.IsZero() {
 			limited.What = "the authority gives no more certificates until " + until.Local().Format("2006-01-02 15:04 MST")
 		}

@@ -17,10 +17,11 @@ func (m *Manager) tryPort(port, public int) error {
 	if err == nil {
 		return listener.Close()
 	}
-	p := &Problem{Kind: PortTaken, Err: err, What: fmt.Sprintf("port %d, where the authority looks, cannot be opened", port)}
+	what := fmt.Sprintf("port %d, where the authority looks, ", port)
 	if port != public {
-		p.What = fmt.Sprintf("port %d cannot be opened for the authority", port)
+		what = fmt.Sprintf("port %d, where port %d is to arrive, ", port, public)
 	}
+	p := &Problem{Kind: PortTaken, Err: err, What: what + "cannot be opened"}
 	forward := fmt.Sprintf("have port %d of the router or web server forwarded to another port and name that: --%s-challenge-port", public, map[int]string{httpChallengePort: "http", tlsChallengePort: "tls"}[public])
 	switch {
 	case errors.Is(err, fs.ErrPermission) && runtime.GOOS == "linux":
@@ -28,7 +29,7 @@ func (m *Manager) tryPort(port, public int) error {
 	case errors.Is(err, fs.ErrPermission):
 		p.Fix = "run rtcdev with sudo, or " + forward
 	case errors.Is(err, syscall.EADDRINUSE):
-		p.What = fmt.Sprintf("port %d, where the authority looks, is taken by another program", port)
+		p.What = what + "is taken by another program"
 		p.Fix = "stop that program while the certificate is made, or " + forward + ", or use --dns-hook"
 	default:
 		p.Fix = forward
