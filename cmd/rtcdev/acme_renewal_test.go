@@ -132,7 +132,7 @@ func TestACMECopiesAreRenewed(t *testing.T) {
 		t.Errorf("it says no %q:\n%s", want, o.out)
 	}
 	wantCopies := func() error {
-		for copied, from := range map[string]string{cert: h.kept("*.crt")[0], key: h.kept(publicName + ".key")[0]} {
+		for copied, from := range map[string]string{cert: h.site(".crt"), key: h.site(".key")} {
 			is, err := os.ReadFile(copied)
 			if err != nil {
 				return err

@@ -280,6 +280,16 @@ func (h *publicHost) kept(pattern string) []string {
 	return found
 }
 
+// site is the file of the public name's certificate with that suffix.
+func (h *publicHost) site(suffix string) string {
+	h.t.Helper()
+	found, err := filepath.Glob(filepath.Join(h.folder(), "certificates", "*", publicName, publicName+suffix))
+	if err != nil || len(found) != 1 {
+		h.t.Fatalf("the files with %s: %q, %v", suffix, found, err)
+	}
+	return found[0]
+}
+
 // folder is where certificates of authorities are kept.
 func (h *publicHost) folder() string {
 	return filepath.Join(h.home, ".local", "share", "rtcdev", "acme")
@@ -289,12 +299,12 @@ func (h *publicHost) folder() string {
 // once: it is as if the time to ask it had come.
 func (h *publicHost) makeDue() {
 	h.t.Helper()
-	chain, err := os.ReadFile(h.kept("*.crt")[0])
+	chain, err := os.ReadFile(h.site(".crt"))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.ca.SetRenewalInfo(chain, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute))
-	about := h.kept(publicName + ".json")[0]
+	about := h.site(".json")
 	text, err := os.ReadFile(about)
 	if err != nil {
 		h.t.Fatal(err)
