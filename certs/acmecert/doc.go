@@ -6,8 +6,8 @@
 // A [Manager] looks after one certificate for each of its names. It reads what its folder
 // has, orders what is missing, and looks again every few minutes: a certificate is renewed
 // when the authority suggests it (ACME Renewal Information, RFC 9773), or when a third of
-// its life is left. Until there is a certificate, and for every other name,
-// [Manager.TLS] leaves the handshake to the configuration that it was given.
+// its life is left. [Manager.TLS] leaves the handshakes of every other name to the configuration
+// that it was given; until there is a certificate its own too, as if no name were asked for.
 //
 // The authority checks that the machine speaks for a name in one of three ways:
 //

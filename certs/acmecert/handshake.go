@@ -26,6 +26,11 @@ func (m *Manager) TLS(others *tls.Config) *tls.Config {
 			if serving := c.serving.Load(); serving != nil {
 				return serving.GetCertificate(hello)
 			}
+			// Not yet: others may have nothing for this name, but something for who does not
+			// say one. A browser then warns, and lets a person look, instead of giving up.
+			nameless := *hello
+			nameless.ServerName = ""
+			return certificateOf(others, &nameless)
 		}
 		return certificateOf(others, hello)
 	}

@@ -273,6 +273,7 @@ func (s *servePrinter) isRepeated(e devserver.Certificate) bool {
 		return false
 	}
 	delete(s.faults, e.Name)
+	s.certified[e.Name] = true
 	return false
 }
 

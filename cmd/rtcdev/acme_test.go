@@ -196,6 +196,8 @@ func TestACMEScreen(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
+	s.event(devserver.Certificate{Name: "call.example.com", State: string(acmecert.Found)})
+	what()
 	s.event(devserver.Device{Addr: "192.0.2.1", Refused: devserver.CertificateRefused, ServerName: "call.example.com"})
 	if got := what(); !strings.Contains(got, "refused the certificate of call.example.com (it does not know who signed it)") {
 		t.Error(got)

@@ -42,7 +42,7 @@ func (s *servePrinter) progress(e devserver.Device) string {
 		return line + " → connected by PeerJS"
 	case e.Door != "":
 		return line + " → in room " + safeRoom(e.Room)
-	case e.Refused == devserver.NoCertificate && slices.Contains(s.names, e.ServerName):
+	case e.Refused != "" && slices.Contains(s.names, e.ServerName) && !s.certified[e.ServerName]:
 		return "asked for " + e.ServerName + ", which has no certificate yet"
 	case e.Refused == devserver.NoCertificate && len(s.names) > 0:
 		return s.bad.Sprint("asked for "+e.ServerName) + ", for which there is no certificate: if it is yours, name it with --acme too"

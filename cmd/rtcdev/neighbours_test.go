@@ -21,7 +21,7 @@ func newPrinter(t *testing.T) (s *servePrinter, what func() string) {
 	a := &app{in: file, out: &output{File: file}, err: file}
 	a.setUp()
 	read := 0
-	return &servePrinter{app: a, faults: make(map[string]toldFault)}, func() string {
+	return &servePrinter{app: a, faults: make(map[string]toldFault), certified: make(map[string]bool)}, func() string {
 		t.Helper()
 		text, err := os.ReadFile(file.Name())
 		if err != nil {

@@ -36,6 +36,7 @@ type servePrinter struct {
 
 	opensLater bool                 // the browser, when there is a certificate for the public name
 	faults     map[string]toldFault // of certificates, by name
+	certified  map[string]bool      // the names that have one
 }
 
 // event prints what happens while the server runs.

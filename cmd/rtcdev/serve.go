@@ -206,7 +206,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 		return a.printUnit(o)
 	}
-	s := &servePrinter{app: a, options: o, faults: make(map[string]toldFault)}
+	s := &servePrinter{app: a, options: o, faults: make(map[string]toldFault), certified: make(map[string]bool)}
 	if err := s.useCertificates(ctx, &cfg); err != nil {
 		return err
 	}
