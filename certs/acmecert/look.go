@@ -40,6 +40,9 @@ func (m *Manager) look(ctx context.Context, c *managed, choose func(*certmagic.A
 	if err = t.manage(ctx); err != nil {
 		err = t.again(ctx, err)
 	}
+	if t.hasPort {
+		m.port.Unlock()
+	}
 	if t.leaf == nil {
 		return cmp.Or(err, errNoCertificate)
 	}
@@ -62,6 +65,7 @@ type try struct {
 	hadAccount bool
 
 	ordering, ordered, renewal bool
+	hasPort                    bool
 	accounts                   int // that were made
 	conf                       *certmagic.Config
 	leaf                       *x509.Certificate // of what conf serves; nil if it does not
@@ -112,6 +116,10 @@ func (t *try) prepare(ctx context.Context, issuer *certmagic.ACMEIssuer) error {
 	if !t.ordering {
 		t.ordering = true
 		t.m.tell(Event{Kind: Ordering, Name: t.c.name, NotAfter: t.was.NotAfter})
+	}
+	if t.m.cfg.DNSHook == "" && !t.hasPort {
+		t.m.port.Lock()
+		t.hasPort = true
 	}
 	return t.m.prepare(ctx, issuer, t.choose)
 }

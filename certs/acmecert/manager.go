@@ -23,6 +23,7 @@ type Manager struct {
 	challenges *certmagic.Config
 
 	telling sync.Mutex // calls of Config.OnEvent come one at a time
+	port    sync.Mutex // is open for one order at a time, or the next one finds it taken
 	pause   func(failures int, p *Problem, now time.Time) time.Duration
 }
 
