@@ -188,6 +188,17 @@ func (c *Config) host() string {
 	return u.Host
 }
 
+// issuerKey names the authority in the folder, as certmagic does.
+func (c *Config) issuerKey() string { return (&certmagic.ACMEIssuer{CA: c.Directory}).IssuerKey() }
+
+// by returns a copy with the challenge that was tried, for words about it.
+func (c Config) by(challenge Challenge) *Config {
+	if challenge != "" {
+		c.Challenge = challenge
+	}
+	return &c
+}
+
 // lookInterval is how often a certificate with this life is looked after: certificates of
 // days every ten minutes, those of minutes every few seconds.
 func lookInterval(life time.Duration) time.Duration {

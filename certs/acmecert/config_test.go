@@ -141,11 +141,13 @@ func TestPause(t *testing.T) {
 		{99, Problem{Kind: NoAuthority}, 10 * time.Minute},
 		{0, Problem{Kind: WrongAnswer}, time.Minute},
 		{1, Problem{Kind: WrongAnswer}, 4 * time.Minute},
-		{99, Problem{Kind: WrongAnswer}, time.Hour},
+		{9, Problem{Kind: WrongAnswer}, time.Hour},
+		{99, Problem{Kind: WrongAnswer}, 6 * time.Hour},
+		{0, Problem{Kind: NoAuthority, Until: now.Add(time.Hour)}, time.Hour + time.Second},
 		{0, Problem{Kind: RateLimited}, time.Hour},
 		{0, Problem{Kind: RateLimited, Until: now.Add(2 * time.Hour)}, 2*time.Hour + time.Second},
 		{0, Problem{Kind: RateLimited, Until: now.Add(-time.Hour)}, time.Minute},
-		{0, Problem{Kind: RateLimited, Until: now.Add(999 * time.Hour)}, 24 * time.Hour},
+		{0, Problem{Kind: RateLimited, Until: now.Add(999 * time.Hour)}, 7 * 24 * time.Hour},
 	} {
 		if got := pause(c.failures, &c.problem, now); got != c.want {
 			t.Errorf("after %d and %s: %v, want %v", c.failures, c.problem.Kind, got, c.want)

@@ -12,15 +12,16 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// copies is where the certificate for a name goes besides the folder: a file of the folder's, so
-// that every renewal from it, whoever does it, finds them.
+// copies is where the certificate for a name, of one authority, goes besides the folder: a file of
+// the folder's, so that every renewal from it, whoever does it, finds them, and no try with another
+// authority takes their place.
 type copies struct {
 	CertFile string `json:"certFile"`
 	KeyFile  string `json:"keyFile"`
 }
 
 func (m *Manager) copiesFile(name string) string {
-	return filepath.Join(m.cfg.Folder, "copies", certmagic.StorageKeys.Safe(name)+".json")
+	return m.besides("copies", name)
 }
 
 // keepCopies writes down where copies are to go.
@@ -59,7 +60,7 @@ func (m *Manager) keepCopies() error {
 }
 
 // copyOut writes the copies for a name, unless they are what they should be.
-func (m *Manager) copyOut(name string) error {
+func (m *Manager) copyOut(name string) *Problem {
 	data, err := os.ReadFile(m.copiesFile(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -83,9 +84,14 @@ func (m *Manager) copyOut(name string) error {
 	return nil
 }
 
+// besides is the file of this kind that the folder has for a name, of this authority.
+func (m *Manager) besides(kind, name string) string {
+	return filepath.Join(m.cfg.Folder, kind, certmagic.StorageKeys.Safe(m.cfg.issuerKey()), certmagic.StorageKeys.Safe(name)+".json")
+}
+
 func copyProblem(err error) *Problem {
 	return &Problem{Kind: BadFolder, Err: err, What: "the certificate is there, but the copy of it cannot be written",
-		Fix: "give write access there, or name other files: rtcdev certs acme NAME --cert-file FILE --key-file FILE"}
+		Fix: "give write access there, or name other files with --cert-file and --key-file of rtcdev certs acme"}
 }
 
 // copyFile copies a file whole or not at all.

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
+	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
 )
 
@@ -32,6 +34,8 @@ func (c *Config) explain(name string, err error, later time.Time) *Problem {
 		return &Problem{Kind: Interrupted, What: "it was interrupted", Fix: "start it again"}
 	case errors.As(err, &problem):
 		return c.explainProblem(name, mostTelling(problem, name), later)
+	case !later.IsZero(): // it says no more than that
+		return c.limited(later, errors.New(bare(err)))
 	}
 	var file *fs.PathError // before the network: its errors are the system's, too
 	if errors.As(err, &file) {
@@ -40,8 +44,20 @@ func (c *Config) explain(name string, err error, later time.Time) *Problem {
 	if p := c.explainLine(err); p != nil {
 		return p
 	}
-	return &Problem{Kind: OtherProblem, Err: errors.New(oneLine(err.Error())),
-		What: "getting a certificate for " + name + " failed", Fix: "rtcdev certs acme -v " + name + " shows each step"}
+	return &Problem{Kind: OtherProblem, Err: errors.New(bare(err)), What: "getting a certificate for " + name + " failed", Fix: eachStep}
+}
+
+const eachStep = "the same command with -v shows each step"
+
+// bare is what an error says without the names and steps that certmagic puts before it.
+func bare(err error) string {
+	text := err.Error()
+	for _, step := range []string{"] Obtain: ", "] Renew: ", "solving challenges: "} {
+		if _, after, found := strings.Cut(text, step); found {
+			text = after
+		}
+	}
+	return oneLine(text)
 }
 
 // explainLine is for a connection to the authority that failed.
@@ -52,6 +68,7 @@ func (c *Config) explainLine(err error) *Problem {
 	var noTLS tls.RecordHeaderError
 	var lookup *net.DNSError
 	var network net.Error
+	var op *net.OpError
 	host := c.host()
 	switch {
 	case errors.As(err, &unknown):
@@ -62,6 +79,8 @@ func (c *Config) explainLine(err error) *Problem {
 			Fix: "check the address (--acme-ca) and this machine's clock"}
 	case errors.As(err, &noTLS):
 		return &Problem{Kind: NoAuthority, Err: err, What: host + " does not speak HTTPS", Fix: "check the address of the authority: --acme-ca"}
+	case errors.As(err, &op) && op.Op == "listen":
+		return &Problem{Kind: PortTaken, Err: err, What: "the port for the authority cannot be opened", Fix: "stop the program that has it, or use --dns-hook"}
 	case errors.As(err, &lookup):
 		return &Problem{Kind: NoAuthority, Err: err, What: "the authority " + host + " is not found",
 			Fix: "check the network of this machine, and the address of the authority: --acme-ca"}
@@ -76,6 +95,7 @@ func (c *Config) explainLine(err error) *Problem {
 func mostTelling(p acme.Problem, name string) acme.Problem {
 	for _, sub := range p.Subproblems {
 		if sub.Identifier.Value == name || len(p.Subproblems) == 1 {
+			sub.Resource = p.Resource
 			return sub.Problem
 		}
 	}
@@ -88,49 +108,27 @@ func (c *Config) explainProblem(name string, p acme.Problem, later time.Time) *P
 	made := func(kind Kind, what, fix string) *Problem {
 		return &Problem{Kind: kind, What: what, Fix: fix, Err: says}
 	}
+	_, ofACheck := p.Resource.(acme.Authorization)
 	switch p.Type {
-	case acme.ProblemTypeDNS:
-		if c.Challenge == DNS01 {
-			return made(WrongAnswer, "the authority does not find the record that shows that "+name+" is yours",
-				"see with dig TXT _acme-challenge."+strings.TrimPrefix(name, "*.")+" whether --dns-hook puts it where everybody sees it")
+	case acme.ProblemTypeDNS, acme.ProblemTypeConnection, acme.ProblemTypeUnauthorized, acme.ProblemTypeIncorrectResponse, acme.ProblemTypeTLS:
+		if !ofACheck && p.Type == acme.ProblemTypeUnauthorized { // RFC 8555 §7.3.6
+			return made(BadAccount, "the authority does not take this account", c.otherAccount())
 		}
-		return made(NoName, "the name "+name+" does not lead to this machine",
-			"make an A or AAAA record for "+name+" with this machine's public address; for an address of your own network use --dns-hook")
-	case acme.ProblemTypeConnection:
-		if strings.Contains(p.Detail, "resolve") { // Pebble does not use the type dns for this
-			p.Type = acme.ProblemTypeDNS
-			return c.explainProblem(name, p, later)
-		}
-		return made(NotReached, "the authority cannot connect to "+name, c.openPorts(name))
-	case acme.ProblemTypeUnauthorized, acme.ProblemTypeIncorrectResponse, acme.ProblemTypeTLS:
-		if c.Challenge == DNS01 {
-			return made(WrongAnswer, "the authority does not find the record that shows that "+name+" is yours",
-				"see with dig TXT _acme-challenge."+strings.TrimPrefix(name, "*.")+" whether --dns-hook puts it where everybody sees it")
-		}
-		return made(WrongAnswer, "something else than rtcdev answers at "+name,
-			"check that the name leads to this machine, and "+c.openPorts(name))
+		return c.explainCheck(name, p, made)
 	case acme.ProblemTypeCAA:
 		return made(Forbidden, "the CAA records of "+name+" forbid this authority",
 			"let the owner of the domain add a CAA record for it, or choose an authority that is allowed: --acme-ca")
 	case acme.ProblemTypeRateLimited:
-		until := later
 		if stated := statedTime(p.Detail); !stated.IsZero() {
-			until = stated
+			later = stated
 		}
-		limited := made(RateLimited, "the authority gives no more certificates for now", "wait until then, or choose another authority: --acme-ca")
-		if c.Directory == LetsEncrypt {
-			limited.Fix = "try with --staging until it works, and then again without"
-		}
-		if limited.Until = until; !until.IsZero() {
-			limited.What = "the authority gives no more certificates until " + until.Local().Format("2006-01-02 15:04 MST")
-		}
-		return limited
+		return c.limited(later, says)
 	case acme.ProblemTypeRejectedIdentifier, acme.ProblemTypeUnsupportedIdentifier:
 		return made(Refused, "the authority gives no certificates for "+name, "use another name, or another authority: --acme-ca")
 	case acme.ProblemTypeExternalAccountRequired:
 		return made(BadAccount, "the authority wants an account that you have made with it, which rtcdev does not support", "choose another authority: --acme-ca")
 	case acme.ProblemTypeAccountDoesNotExist, acme.ProblemTypeBadPublicKey, acme.ProblemTypeBadSignatureAlgorithm:
-		return made(BadAccount, "the authority does not take this account", "remove the folder acme/"+c.host()+"* of rtcdev's data, which holds the account, and start again")
+		return made(BadAccount, "the authority does not take this account", c.otherAccount())
 	case acme.ProblemTypeInvalidContact, acme.ProblemTypeUnsupportedContact:
 		return made(BadAccount, "the authority does not take the e-mail address "+c.Email, "give another: --email")
 	case acme.ProblemTypeUserActionRequired:
@@ -138,9 +136,47 @@ func (c *Config) explainProblem(name string, p acme.Problem, later time.Time) *P
 	case "urn:ietf:params:acme:error:invalidProfile": // draft-aaron-acme-profiles §5
 		return made(BadSetting, "the authority has no profile "+c.Profile, "leave out --acme-profile, or name one that it has")
 	case acme.ProblemTypeServerInternal:
-		return made(NoAuthority, "the authority has a fault of its own", "wait: it is tried again")
+		broken := made(NoAuthority, "the authority at "+c.host()+" has a fault of its own", "wait: a running server tries again")
+		broken.Until = later
+		return broken
 	}
-	return made(OtherProblem, "the authority gives no certificate for "+name, "rtcdev certs acme -v "+name+" shows each step")
+	return made(OtherProblem, "the authority gives no certificate for "+name, eachStep)
+}
+
+// explainCheck is for a check of a name that failed.
+func (c *Config) explainCheck(name string, p acme.Problem, made func(Kind, string, string) *Problem) *Problem {
+	isDNS := p.Type == acme.ProblemTypeDNS || p.Type == acme.ProblemTypeConnection && strings.Contains(p.Detail, "resolve") // Pebble's way
+	switch {
+	case isDNS && (strings.Contains(p.Detail, "CAA") || strings.Contains(p.Detail, "SERVFAIL")):
+		return made(NoName, "the DNS servers of "+name+" do not answer as they should", "see what is wrong with the domain: dig CAA "+name)
+	case c.Challenge == DNS01:
+		return made(WrongAnswer, "the authority does not find the record that shows that "+name+" is yours",
+			"see with dig TXT _acme-challenge."+strings.TrimPrefix(name, "*.")+" whether --dns-hook puts it where everybody sees it")
+	case isDNS:
+		return made(NoName, "the name "+name+" does not lead to this machine",
+			"make an A or AAAA record for "+name+" with this machine's public address; for an address of your own network use --dns-hook")
+	case p.Type == acme.ProblemTypeConnection:
+		return made(NotReached, "the authority cannot connect to "+name, c.openPorts(name))
+	}
+	return made(WrongAnswer, "something other than rtcdev answers at "+name, "check that the name leads to this machine, and "+c.openPorts(name))
+}
+
+// limited is for an authority that takes no order before a time, if it says one.
+func (c *Config) limited(until time.Time, says error) *Problem {
+	p := &Problem{Kind: RateLimited, What: "the authority gives no more certificates for now", Until: until, Err: says,
+		Fix: "wait until then, or choose another authority: --acme-ca"}
+	if c.Directory == LetsEncrypt {
+		p.Fix = "try with --staging until it works, and then again without"
+	}
+	if !until.IsZero() {
+		p.What = "the authority gives no more certificates until " + until.Local().Format("2006-01-02 15:04 MST")
+	}
+	return p
+}
+
+// otherAccount says how to have another account made.
+func (c *Config) otherAccount() string {
+	return "have a new account made: remove " + filepath.Join(c.Folder, "acme", certmagic.StorageKeys.Safe(c.issuerKey())) + " and start again"
 }
 
 // openPorts says what has to be open for the authority.

@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no such name":   {func(r *rig) { r.ca.SetNoName("call.example.com") }, NoName, "does not lead to this machine", time.Time{}},
 		"nothing there":  {func(r *rig) { r.ca.SetAddress("call.example.com", netip.MustParseAddr("127.0.0.9")) }, NotReached, "cannot connect to call.example.com", time.Time{}},
-		"someone else":   {func(r *rig) { r.cfg.ListenHost = "127.0.0.1"; elsewhere(r) }, WrongAnswer, "something else than rtcdev answers", time.Time{}},
+		"someone else":   {func(r *rig) { r.cfg.ListenHost = "127.0.0.1"; elsewhere(r) }, WrongAnswer, "something other than rtcdev answers", time.Time{}},
 		"rate limit":     {refuse(rehearsal.NewOrder, "rateLimited", 429, "too many certificates already issued", "Retry-After", "5400"), RateLimited, "no more certificates until", later},
 		"limit in words": {refuse(rehearsal.NewOrder, "rateLimited", 429, "too many, retry after "+later.Format("2006-01-02 15:04:05 UTC")+": see the documentation"), RateLimited, "no more certificates until", later},
 		"CAA":            {refuse(rehearsal.NewOrder, "caa", 403, "CAA record for example.com prevents issuance"), Forbidden, "CAA records of call.example.com forbid", time.Time{}},

@@ -3,6 +3,7 @@ package acmecert
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/libdns/libdns"
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
 )
 
 // hook changes the DNS by a program of the person's own: the form of [Config.DNSHook].
@@ -45,8 +48,8 @@ func (h hook) each(ctx context.Context, verb, zone string, records []libdns.Reco
 	return nil
 }
 
-func (h hook) call(ctx context.Context, verb, name, value string) error {
-	ctx, cancel := context.WithTimeout(ctx, hookTime)
+func (h hook) call(outer context.Context, verb, name, value string) error {
+	ctx, cancel := context.WithTimeout(outer, hookTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.program, verb, name, value)
 	said := &head{limit: hookSays}
@@ -56,17 +59,57 @@ func (h hook) call(ctx context.Context, verb, name, value string) error {
 	if err == nil {
 		return nil
 	}
+	if outer.Err() != nil {
+		return outer.Err()
+	}
 	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = fmt.Errorf("it takes longer than %v", hookTime)
 	}
 	lines := strings.TrimSpace(said.String())
-	last := lines[strings.LastIndexByte(lines, '\n')+1:]
-	if last != "" {
+	if last := lines[strings.LastIndexByte(lines, '\n')+1:]; last != "" {
 		err = fmt.Errorf("%w: %s", err, oneLine(last))
 	}
-	return &Problem{Kind: HookFailed, Err: err,
-		What: fmt.Sprintf("the program for the DNS failed (%s %s %s …)", h.program, verb, name),
-		Fix:  fmt.Sprintf("try it by hand: %s present _acme-challenge.%s test", h.program, strings.TrimPrefix(name, "_acme-challenge."))}
+	return &Problem{Kind: HookFailed, Err: fmt.Errorf("%s %s %s …: %w", h.program, verb, name, err),
+		What: "the program for the DNS failed",
+		Fix:  fmt.Sprintf("try it by hand: %s present %s test", h.program, name)}
+}
+
+// dnsSolver is certmagic's, with words for what goes wrong.
+type dnsSolver struct {
+	certmagic.DNS01Solver
+	program string
+}
+
+var (
+	_ acmez.Solver = (*dnsSolver)(nil)
+	_ acmez.Waiter = (*dnsSolver)(nil)
+)
+
+func newDNSSolver(c *Config) *dnsSolver {
+	return &dnsSolver{certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{DNSProvider: hook{c.DNSHook}, Resolvers: c.Resolvers}}, c.DNSHook}
+}
+
+// Present finds the zone of the name, and has the program put the record there.
+func (s *dnsSolver) Present(ctx context.Context, challenge acme.Challenge) error {
+	err := s.DNS01Solver.Present(ctx, challenge)
+	var known *Problem
+	if err == nil || errors.As(err, &known) || ctx.Err() != nil {
+		return err
+	}
+	name := challenge.DNS01TXTRecordName()
+	return &Problem{Kind: HookFailed, Err: errors.New(oneLine(err.Error())), What: "the DNS does not say to which zone " + name + " belongs",
+		Fix: "see whether the domain is there: dig SOA " + challenge.Identifier.Value + "; or name a DNS server that knows it: --dns-resolver 1.1.1.1"}
+}
+
+// Wait waits until the record is seen.
+func (s *dnsSolver) Wait(ctx context.Context, challenge acme.Challenge) error {
+	err := s.DNS01Solver.Wait(ctx, challenge)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	name := challenge.DNS01TXTRecordName()
+	return &Problem{Kind: HookFailed, Err: errors.New(oneLine(err.Error())), What: "the program for the DNS ran, but its record is not seen",
+		Fix: fmt.Sprintf("try it by hand: %s present %s test, and then: dig TXT %s; --dns-resolver names the DNS server to look at", s.program, name, name)}
 }
 
 // head keeps the beginning of what is written.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
-	"go.uber.org/zap"
 )
 
 // A Manager looks after the certificates of one [Config]. Its methods may be called from
@@ -16,8 +15,6 @@ import (
 type Manager struct {
 	cfg     Config
 	storage *storage
-	log     *zap.Logger
-	asked   *asked
 	certs   []*managed
 	// challenges answers TLS-ALPN-01, for every name and every process that shares the folder.
 	challenges *certmagic.Config
@@ -49,9 +46,8 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, storage: store, asked: &asked{}, pause: pause}
-	m.log = zap.New(&core{log: cfg.Log, asked: m.asked})
-	m.challenges, _ = m.newConfig(m.newIssuer(0), nil, longestLook)
+	m := &Manager{cfg: cfg, storage: store, pause: pause}
+	m.challenges, _ = m.newConfig(m.newIssuer(), nil, longestLook, &asked{})
 	if err := m.keepCopies(); err != nil {
 		return nil, err
 	}
@@ -65,8 +61,8 @@ func New(cfg Config) (*Manager, error) {
 
 // load has a certificate served that the folder has from before, without asking anybody.
 func (m *Manager) load(c *managed) {
-	issuer := m.newIssuer(0)
-	conf, cache := m.newConfig(issuer, nil, longestLook)
+	issuer := m.newIssuer()
+	conf, cache := m.newConfig(issuer, nil, longestLook, &asked{})
 	if !m.storage.siteIsSound(issuer.IssuerKey(), c.name) {
 		return // the first look moves it aside
 	}
@@ -74,8 +70,12 @@ func (m *Manager) load(c *managed) {
 		return // nor is there one
 	}
 	if leaf := newest(cache.AllMatchingCertificates(c.name)); leaf != nil {
-		c.state = m.stateOf(c.name, leaf)
 		c.serving.Store(conf)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		was := c.state
+		c.state = m.stateOf(c.name, leaf)
+		c.state.Problem, c.state.FailedAt, c.state.Next = was.Problem, was.FailedAt, was.Next
 	}
 }
 
@@ -100,6 +100,7 @@ func (c *managed) now() State {
 // Run gets and renews certificates until ctx ends, for a server at this TCP port that uses
 // [Manager.TLS]. What fails is told as an event and tried again.
 func (m *Manager) Run(ctx context.Context, port int) {
+	m.cfg.TLSPort = port // where the server answers
 	var looking sync.WaitGroup
 	defer looking.Wait()
 	for _, c := range m.certs {
@@ -109,17 +110,11 @@ func (m *Manager) Run(ctx context.Context, port int) {
 
 // keep looks after one name until ctx ends.
 func (m *Manager) keep(ctx context.Context, c *managed, port int) {
-	if limit := m.limitFrom(c.name, time.Now()); limit != nil { // a restart does not end it
-		m.failed(c, limit, limit.Until)
-		select {
-		case <-time.After(time.Until(limit.Until)):
-		case <-ctx.Done():
-		}
-	}
+	m.sitOut(ctx, c)
 	for failures := 0; ctx.Err() == nil; {
 		next := time.Now()
-		err := m.look(ctx, c, m.serverChallenges(port))
-		if problem := m.cfg.explain(c.name, err, m.asked.latest()); problem != nil {
+		problem := m.look(ctx, c, m.serverChooser(port, failures))
+		if problem != nil {
 			if problem.Kind == Interrupted && ctx.Err() != nil {
 				return
 			}
@@ -127,38 +122,67 @@ func (m *Manager) keep(ctx context.Context, c *managed, port int) {
 			m.failed(c, problem, next)
 			failures++
 		} else {
-			state := c.now()
-			next = next.Add(lookInterval(state.NotAfter.Sub(state.NotBefore)))
+			next = next.Add(c.lookInterval())
 			failures = 0
 		}
-		select {
-		case <-time.After(time.Until(next)):
-		case <-ctx.Done():
-		}
+		wait(ctx, time.Until(next))
 	}
 }
 
-// The pauses after a failure. Let's Encrypt allows five failed checks of a name in an hour
-// (https://letsencrypt.org/docs/rate-limits/), other causes cost nobody anything.
+// sitOut waits for the end of a rate limit that the name ran into before: a restart does not end
+// it. Meanwhile another process may get the certificate.
+func (m *Manager) sitOut(ctx context.Context, c *managed) {
+	for limit := m.limitFrom(c.name, time.Now()); limit != nil && ctx.Err() == nil; limit = m.limitFrom(c.name, time.Now()) {
+		if state := c.now(); state.Problem == nil {
+			m.failed(c, limit, limit.Until)
+		}
+		wait(ctx, min(time.Until(limit.Until), c.lookInterval()))
+		m.load(c)
+	}
+}
+
+// lookInterval is how long it is until the certificate is to be looked after again.
+func (c *managed) lookInterval() time.Duration {
+	state := c.now()
+	return lookInterval(state.NotAfter.Sub(state.NotBefore))
+}
+
+// wait returns after this time, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// The pauses after a failure. Let's Encrypt allows five failed checks of a name in an hour, and some
+// hundred in a row before it stops for good (https://letsencrypt.org/docs/rate-limits/). Other
+// causes cost nobody anything.
 const (
 	firstPause   = 2 * time.Second // after what did not reach the authority
 	longestPause = 10 * time.Minute
 	limitedPause = time.Hour // after a rate limit without a time
-	longestLimit = 24 * time.Hour
+	longestLimit = 7 * 24 * time.Hour
 	checkedPause = time.Minute // after a check that failed
 	longestCheck = time.Hour
+	checkedDay   = 24 // failures are a day's, about
+	dailyCheck   = 6 * time.Hour
 )
 
 // pause is how long to wait after so many failures and then this one.
 func pause(failures int, p *Problem, now time.Time) time.Duration {
+	until := min(longestLimit, p.Until.Sub(now)+time.Second) // not positive when there is no such time
 	switch p.Kind {
 	case RateLimited:
 		if p.Until.IsZero() {
 			return limitedPause
 		}
-		return min(longestLimit, max(checkedPause, p.Until.Sub(now)+time.Second))
+		return max(checkedPause, until)
 	case NoAuthority, NotTrusted, PortTaken, BadFolder, Interrupted:
-		return min(longestPause, firstPause<<min(failures, 10))
+		return max(until, min(longestPause, firstPause<<min(failures, 10)))
+	}
+	if failures > checkedDay {
+		return dailyCheck
 	}
 	wait := checkedPause
 	for range min(failures, 5) {
@@ -172,8 +196,11 @@ func pause(failures int, p *Problem, now time.Time) time.Duration {
 func (m *Manager) Obtain(ctx context.Context) error {
 	var errs []error
 	for _, c := range m.certs {
-		err := m.look(ctx, c, m.ownChallenges)
-		if problem := m.cfg.explain(c.name, err, m.asked.latest()); problem != nil {
+		problem := m.limitFrom(c.name, time.Now())
+		if problem == nil {
+			problem = m.look(ctx, c, m.ownChooser)
+		}
+		if problem != nil {
 			m.failed(c, problem, time.Time{})
 			errs = append(errs, problem)
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,9 +28,7 @@ type fault struct {
 	Next      time.Time `json:"next,omitzero"`
 }
 
-func (m *Manager) faultFile(name string) string {
-	return filepath.Join(m.cfg.Folder, "faults", certmagic.StorageKeys.Safe(name)+".json")
-}
+func (m *Manager) faultFile(name string) string { return m.besides("faults", name) }
 
 // writeFault is for ReadStates of another process. If it cannot be written, that is what the
 // next look says.
@@ -54,7 +51,7 @@ func (f fault) addTo(s *State) {
 
 // files are those of the certificate for a name.
 func (m *Manager) files(name string) (certFile, keyFile string) {
-	key := m.challenges.Issuers[0].IssuerKey()
+	key := m.cfg.issuerKey()
 	return m.storage.Filename(certmagic.StorageKeys.SiteCert(key, name)), m.storage.Filename(certmagic.StorageKeys.SitePrivateKey(key, name))
 }
 
@@ -78,12 +75,17 @@ func (m *Manager) limitFrom(name string, now time.Time) *Problem {
 		return nil
 	}
 	var f fault
-	if json.Unmarshal(data, &f) != nil || f.Kind != RateLimited || f.Authority != m.cfg.host() ||
-		!f.Until.After(now) || f.Until.Sub(now) > longestLimit {
+	if json.Unmarshal(data, &f) != nil || f.Kind != RateLimited || !f.Until.After(now) || !f.FailedAt.Before(f.Until) {
 		return nil
 	}
 	var s State
 	f.addTo(&s)
+	if last := f.FailedAt.Add(longestLimit); s.Problem.Until.After(last) {
+		s.Problem.Until = last
+	}
+	if !s.Problem.Until.After(now) {
+		return nil
+	}
 	return s.Problem
 }
 
@@ -114,6 +116,9 @@ func ReadStates(folder string) ([]State, error) {
 		states = append(states, s)
 	}
 	for _, f := range faults {
+		if f.isStale(time.Now()) {
+			continue
+		}
 		s := State{Name: oneLine(f.Name), Authority: oneLine(f.Authority)}
 		f.addTo(&s)
 		states = append(states, s)
@@ -136,23 +141,29 @@ func escapeGlob(folder string) string {
 	return string(escaped)
 }
 
+// staleFault is how long after it was to be tried again a fault is told of a name without any
+// certificate: the name was a slip, or nobody wants it any more.
+const staleFault = 24 * time.Hour
+
 func readFaults(folder string) ([]fault, error) {
-	entries, err := os.ReadDir(filepath.Join(folder, "faults"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := filepath.Glob(filepath.Join(escapeGlob(folder), "faults", "*", "*.json"))
 	if err != nil {
-		return nil, folderProblem(err)
+		return nil, fmt.Errorf("looking for faults: %w", err)
 	}
 	var faults []fault
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(folder, "faults", e.Name()))
+	for _, path := range files {
+		data, err := os.ReadFile(path)
 		var f fault
 		if err == nil && json.Unmarshal(data, &f) == nil && f.Name != "" {
 			faults = append(faults, f)
 		}
 	}
 	return faults, nil
+}
+
+// isStale tells whether a fault is of no interest any more.
+func (f fault) isStale(now time.Time) bool {
+	return now.Sub(f.FailedAt) > staleFault && now.Sub(f.Next) > staleFault
 }
 
 // readSite describes a certificate by its files.

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,22 +39,29 @@ const lockPause = 100 * time.Millisecond
 // openStorage makes the folder if it is not there, and finds whether it can be used.
 func openStorage(folder string) (*storage, error) {
 	s := &storage{FileStorage: certmagic.FileStorage{Path: folder}, held: make(map[string]func())}
-	if err := os.MkdirAll(filepath.Join(folder, "locks"), 0o700); err != nil {
+	err := os.MkdirAll(filepath.Join(folder, "locks"), 0o700)
+	if err == nil {
+		err = os.Chmod(folder, 0o700) // what is in it is nobody else's, whoever made it
+	}
+	if err == nil {
+		err = s.probe()
+	}
+	if err != nil {
 		return nil, folderProblem(err)
 	}
-	return s, s.probe()
+	return s, nil
 }
 
 // probe finds whether files can be written.
 func (s *storage) probe() error {
 	file, err := os.CreateTemp(s.Path, ".probe-")
 	if err != nil {
-		return folderProblem(err)
+		return fmt.Errorf("trying to write: %w", err)
 	}
 	defer os.Remove(file.Name())
 	_, err = file.Write(make([]byte, 16<<10)) // more than a certificate and its key
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return folderProblem(err)
+		return fmt.Errorf("trying to write: %w", err)
 	}
 	return nil
 }
@@ -74,7 +84,13 @@ func (s *storage) Lock(ctx context.Context, name string) error {
 // TryLock takes the lock if nobody has it.
 func (s *storage) TryLock(_ context.Context, name string) (bool, error) {
 	name = certmagic.StorageKeys.Safe(name)
-	unlock, err := lockFile(filepath.Join(s.Path, "locks", name+".lock"))
+	path := filepath.Join(s.Path, "locks", name+".lock")
+	unlock, err := lockFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // somebody has tidied up
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			unlock, err = lockFile(path)
+		}
+	}
 	if errors.Is(err, errLocked) {
 		return false, nil
 	}
@@ -109,7 +125,7 @@ func (s *storage) mend(ctx context.Context, issuerKey, name string) (moved []str
 	accounts := filepath.Join("acme", certmagic.StorageKeys.Safe(issuerKey), "users")
 	entries, err := os.ReadDir(s.Filename(accounts))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, folderProblem(err)
+		return nil, fmt.Errorf("looking for accounts: %w", err)
 	}
 	for _, e := range entries {
 		folder, lock := filepath.Join(accounts, e.Name()), "register_acme_account"
@@ -121,7 +137,7 @@ func (s *storage) mend(ctx context.Context, issuerKey, name string) (moved []str
 	for _, p := range parts {
 		aside, err := s.moveAside(ctx, p)
 		if err != nil {
-			return nil, folderProblem(err)
+			return nil, fmt.Errorf("moving aside what cannot be read: %w", err)
 		}
 		if aside != "" {
 			moved = append(moved, aside)
@@ -176,8 +192,14 @@ func (s *storage) siteIsSound(issuerKey, name string) bool {
 		return !errors.Is(err, fs.ErrNotExist)
 	}
 	var meta certmagic.CertificateResource
-	_, err = tls.X509KeyPair(cert, key)
-	return err == nil && isWhole(cert) && json.Unmarshal(about, &meta) == nil && len(meta.SANs) > 0
+	pair, err := tls.X509KeyPair(cert, key)
+	return err == nil && isFor(pair.Leaf, name) && isWhole(cert) && json.Unmarshal(about, &meta) == nil && len(meta.SANs) > 0
+}
+
+// isFor tells whether a certificate is for a name, which may be a wildcard or an address.
+func isFor(leaf *x509.Certificate, name string) bool {
+	ip := net.ParseIP(name)
+	return slices.Contains(leaf.DNSNames, name) || ip != nil && slices.ContainsFunc(leaf.IPAddresses, ip.Equal)
 }
 
 // isWhole tells whether PEM ends with the end of a block.

@@ -27,6 +27,9 @@ func TestExplain(t *testing.T) {
 	acmeError := func(kind, detail string) error {
 		return fmt.Errorf("ordering: %w", acme.Problem{Type: "urn:ietf:params:acme:error:" + kind, Detail: detail})
 	}
+	check := func(kind, detail string) error {
+		return acme.Problem{Type: "urn:ietf:params:acme:error:" + kind, Detail: detail, Resource: acme.Authorization{}}
+	}
 	for _, c := range []struct {
 		err  error
 		kind Kind
@@ -42,11 +45,15 @@ func TestExplain(t *testing.T) {
 		{context.DeadlineExceeded, NoAuthority, "does not answer"},
 		{&os.PathError{Op: "open", Err: syscall.ENOSPC}, BadFolder, "make room"},
 		{&os.PathError{Op: "open", Err: syscall.EACCES}, BadFolder, "RTCDEV_HOME"},
-		{acmeError("dns", "NXDOMAIN looking up A"), NoName, "A or AAAA record"},
-		{acmeError("connection", "Timeout during connect"), NotReached, "port 80"},
-		{acmeError("unauthorized", "Invalid response: 404"), WrongAnswer, "something else"},
-		{acmeError("tls", "no application protocol"), WrongAnswer, "something else"},
-		{acmeError("incorrectResponse", ""), WrongAnswer, "something else"},
+		{check("dns", "NXDOMAIN looking up A"), NoName, "A or AAAA record"},
+		{check("connection", "Timeout during connect"), NotReached, "port 80"},
+		{check("unauthorized", "Invalid response: 404"), WrongAnswer, "something other"},
+		{check("tls", "no application protocol"), WrongAnswer, "something other"},
+		{check("incorrectResponse", ""), WrongAnswer, "something other"},
+		{check("dns", "SERVFAIL looking up CAA for example.com"), NoName, "dig CAA"},
+		{acmeError("unauthorized", "account is not valid"), BadAccount, "acme-v02.api.letsencrypt.org-directory"},
+		{&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, PortTaken, "stop the program"},
+		{errors.New("a.com: obtaining certificate: [a.com] Obtain: [a.com] solving challenges: odd"), OtherProblem, "failed: odd"},
 		{acmeError("caa", ""), Forbidden, "CAA"},
 		{acmeError("rateLimited", ""), RateLimited, "for now"},
 		{acmeError("accountDoesNotExist", ""), BadAccount, "this account"},
@@ -65,6 +72,10 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: got %s: %q (%q), want %s: %q", c.err, p.Kind, p, p.Fix, c.kind, c.says)
 		}
 	}
+	later := time.Now().Add(time.Hour)
+	if p := cfg.explain("call.example.com", errors.New("HTTP 429"), later); p.Kind != RateLimited || !p.Until.Equal(later) {
+		t.Errorf("got %+v", p)
+	}
 	if p := cfg.explain("call.example.com", nil, time.Time{}); p != nil {
 		t.Errorf("nothing is wrong: %v", p)
 	}
@@ -74,7 +85,7 @@ func TestExplain(t *testing.T) {
 func TestExplainDNS(t *testing.T) {
 	cfg := Config{Challenge: DNS01, Directory: LetsEncrypt}
 	for _, kind := range []string{acme.ProblemTypeDNS, acme.ProblemTypeUnauthorized} {
-		p := cfg.explain("*.example.com", acme.Problem{Type: kind}, time.Time{})
+		p := cfg.explain("*.example.com", acme.Problem{Type: kind, Resource: acme.Authorization{}}, time.Time{})
 		if p.Kind != WrongAnswer || !strings.Contains(p.Fix, "dig TXT _acme-challenge.example.com") {
 			t.Errorf("%s: %+v", kind, p)
 		}

@@ -95,7 +95,8 @@ func muxTLS(conf *tls.Config) *tls.Config {
 		others := len(conf.Certificates) > 0 // used where GetCertificate gives none
 		conf.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := get(hello)
-			if err != nil || cert == nil && !others {
+			isCheck := slices.Equal(hello.SupportedProtos, []string{alpnACME}) // of nobody who wants a page
+			if !isCheck && (err != nil || cert == nil && !others) {
 				noteNoCertificate(hello.Context())
 			}
 			return cert, err
