@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -214,12 +215,24 @@ func (h *publicHost) shake(s *server, conf *tls.Config) (*tls.Conn, error) {
 	return tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", "127.0.0.1:"+port(s.ready.Port), conf)
 }
 
-// notYet checks that the public name has no certificate of the authority.
+// notYet checks that the public name has no good certificate of the authority.
 func (h *publicHost) notYet(s *server) {
 	h.t.Helper()
 	if conn, err := h.shake(s, h.trusting()); err == nil {
 		conn.Close()
 		h.t.Errorf("%s has a certificate already", publicName)
+	}
+}
+
+// isLocal checks that who asks for the public name is shown a certificate of the local authority,
+// which is for other names.
+func (h *publicHost) isLocal(s *server) {
+	h.t.Helper()
+	conf := trustingClient(h.t, h.root()).Transport.(*http.Transport).TLSClientConfig.Clone()
+	conf.ServerName = publicName
+	var other x509.HostnameError
+	if _, err := h.shake(s, conf); !errors.As(err, &other) {
+		h.t.Errorf("before there is a certificate: %v", err)
 	}
 }
 

@@ -68,6 +68,7 @@ func TestACMEAuthorityDownAtStart(t *testing.T) {
 		t.Errorf("localhost: %d %s", code, body)
 	}
 	h.notYet(s)
+	h.isLocal(s)
 	if got := h.health(s); len(got) != 1 || got[0].Name != publicName || got[0].Kind != "unreachable" || !strings.Contains(got[0].Problem, "does not answer") || got[0].good() {
 		t.Errorf("health tells %+v", got)
 	}
@@ -86,14 +87,7 @@ func TestACMEAuthorityDownAtStart(t *testing.T) {
 	if code, body := ask(t, h.web(), "GET", s.ready.URL, "", ""); code != http.StatusOK || !strings.Contains(body, "<html") {
 		t.Errorf("the page is %d %s", code, body)
 	}
-	a, b := h.join(s, "x"), h.join(s, "x")
-	h.hears(a, "peer-joined")
-	if err := b.WriteJSON(map[string]any{"type": "signal", "data": "안녕"}); err != nil {
-		t.Fatal(err)
-	}
-	if got := h.hears(a, "signal"); got != "안녕" {
-		t.Errorf("the other one hears %v", got)
-	}
+	h.talk(s)
 	one, other := h.allocate(s), h.allocate(s)
 	one.meets(other)
 	one.sends(other, "over TLS")
@@ -107,6 +101,19 @@ func TestACMEAuthorityDownAtStart(t *testing.T) {
 	}
 	if code, _ := ask(t, trustingClient(t, h.root()), "GET", fmt.Sprintf("https://localhost:%d/", s.ready.Port), "", ""); code != http.StatusOK {
 		t.Errorf("localhost: %d", code)
+	}
+}
+
+// talk checks that a message gets from one WebSocket to another.
+func (h *publicHost) talk(s *server) {
+	h.t.Helper()
+	a, b := h.join(s, "x"), h.join(s, "x")
+	h.hears(a, "peer-joined")
+	if err := b.WriteJSON(map[string]any{"type": "signal", "data": "안녕"}); err != nil {
+		h.t.Fatal(err)
+	}
+	if got := h.hears(a, "signal"); got != "안녕" {
+		h.t.Errorf("the other one hears %v", got)
 	}
 }
 

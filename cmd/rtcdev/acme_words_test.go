@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -101,36 +102,33 @@ func (o outcome) failsWith(t *testing.T, code int, says, next string) {
 	}
 }
 
-// What can go wrong with certs acme, in plain words, with the exit code and the next step.
-func TestACMEObtainFails(t *testing.T) {
-	refuse := func(h *publicHost, path, kind string, status int, detail string, header ...string) {
-		h.ca.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == path {
-				for i := 0; i < len(header); i += 2 {
-					w.Header().Set(header[i], header[i+1])
-				}
-				rehearsal.Problem(w, status, kind, detail)
+// refuse has the authority answer requests for a path with a problem.
+func refuse(h *publicHost, path, kind string, status int, detail string, header ...string) {
+	h.ca.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == path {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
 			}
-			return r.URL.Path == path
-		})
-	}
-	for name, c := range map[string]struct {
-		prepare func(h *publicHost) (more []string)
-		code    int
-		says    string
-		next    string
-	}{
+			rehearsal.Problem(w, status, kind, detail)
+		}
+		return r.URL.Path == path
+	})
+}
+
+// obtainFault is what can go wrong with certs acme.
+type obtainFault struct {
+	prepare    func(h *publicHost) (more []string)
+	code       int
+	says, next string
+}
+
+// faultsOfAuthority are those that the authority has part in.
+func faultsOfAuthority() map[string]obtainFault {
+	return map[string]obtainFault{
 		"wrong root": {func(h *publicHost) []string {
 			h.run(h.home, "certs")
 			return []string{"--acme-root", h.root()}
 		}, exitFailed, "call.example.com: this machine does not trust the authority at 127.0.0.1:", "--acme-root FILE"},
-		"no root": {func(h *publicHost) []string { return []string{"--acme-root", "missing.pem"} }, exitFailed, "reading --acme-root: ", "root_ca.crt"},
-		"not a root": {func(h *publicHost) []string {
-			if err := os.WriteFile(filepath.Join(h.home, "root.pem"), []byte("hello"), 0o600); err != nil {
-				h.t.Fatal(err)
-			}
-			return []string{"--acme-root", "root.pem"}
-		}, exitFailed, "there is no certificate in root.pem", "root_ca.crt"},
 		"authority down": {func(h *publicHost) []string {
 			h.ca.Stop()
 			return nil
@@ -157,6 +155,19 @@ func TestACMEObtainFails(t *testing.T) {
 			refuse(h, rehearsal.NewAccount, "userActionRequired", http.StatusForbidden, "terms of service have changed")
 			return nil
 		}, exitFailed, "new terms of service", "agree, then start again"},
+	}
+}
+
+// faultsOfOnesOwn are those of this machine, and of what was asked for.
+func faultsOfOnesOwn() map[string]obtainFault {
+	return map[string]obtainFault{
+		"no root": {func(h *publicHost) []string { return []string{"--acme-root", "missing.pem"} }, exitFailed, "reading --acme-root: ", "root_ca.crt"},
+		"not a root": {func(h *publicHost) []string {
+			if err := os.WriteFile(filepath.Join(h.home, "root.pem"), []byte("hello"), 0o600); err != nil {
+				h.t.Fatal(err)
+			}
+			return []string{"--acme-root", "root.pem"}
+		}, exitFailed, "there is no certificate in root.pem", "root_ca.crt"},
 		"port taken": {func(h *publicHost) []string {
 			l, err := net.Listen("tcp", "127.0.0.1:"+port(h.httpPort))
 			if err != nil {
@@ -177,7 +188,14 @@ func TestACMEObtainFails(t *testing.T) {
 		"bad e-mail address": {func(*publicHost) []string { return []string{"--email", "kim"} }, exitUsage, `"kim" is not an e-mail address`, "--email kim@company.kr"},
 		"bad profile":        {func(*publicHost) []string { return []string{"--acme-profile", "tlsserver"} }, exitFailed, `the authority has no profile "tlsserver"`, "default"},
 		"plain http":         {func(*publicHost) []string { return []string{"--acme-ca", "http://ca.internal/dir"} }, exitUsage, "https address", "step-ca"},
-	} {
+	}
+}
+
+// What can go wrong with certs acme is said in plain words, with the exit code and the next step.
+func TestACMEObtainFails(t *testing.T) {
+	faults := faultsOfAuthority()
+	maps.Copy(faults, faultsOfOnesOwn())
+	for name, c := range faults {
 		t.Run(name, func(t *testing.T) {
 			h := newPublicHost(t, rehearsal.Options{})
 			h.begin(c.prepare(h)...).end().failsWith(t, c.code, c.says, c.next)
