@@ -40,11 +40,7 @@ func (m *Manager) ownChooser(ctx context.Context) (Challenge, error) {
 	if m.cfg.Challenge == TLSALPN01 {
 		return TLSALPN01, m.waitForPort(ctx, m.cfg.TLSPort, tlsChallengePort)
 	}
-	err := m.waitForPort(ctx, m.cfg.HTTPPort, httpChallengePort)
-	if err != nil && m.cfg.Challenge == "" && m.tryPort(m.cfg.TLSPort, tlsChallengePort) == nil {
-		return TLSALPN01, nil
-	}
-	return HTTP01, err
+	return HTTP01, m.waitForPort(ctx, m.cfg.HTTPPort, httpChallengePort)
 }
 
 // portTime is how long another order, of another process, may have the port.

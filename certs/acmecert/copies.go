@@ -41,12 +41,8 @@ func (m *Manager) keepCopies() error {
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			return copyProblem(fmt.Errorf("%s is not a file", path))
 		}
-		folder, err := os.Stat(filepath.Dir(path))
-		if err == nil && !folder.IsDir() {
-			err = fmt.Errorf("%s is not a folder", filepath.Dir(path))
-		}
-		if err != nil {
-			return copyProblem(err)
+		if err := tryFolder(filepath.Dir(path)); err != nil {
+			return err
 		}
 	}
 	data, err := json.Marshal(copies{certFile, keyFile})
@@ -57,6 +53,25 @@ func (m *Manager) keepCopies() error {
 		return folderProblem(err)
 	}
 	return nil
+}
+
+// tryFolder finds whether a copy can be written to a folder, before there is a certificate.
+func tryFolder(folder string) error {
+	info, err := os.Stat(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Problem{Kind: BadFolder, What: "there is no folder " + folder + " for the copies", Fix: "make it, or name files in another one"}
+	}
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder", folder)
+	}
+	if err != nil {
+		return copyProblem(err)
+	}
+	probe, err := os.CreateTemp(folder, ".probe-")
+	if err != nil {
+		return copyProblem(err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // copyOut writes the copies for a name, unless they are what they should be.
@@ -90,7 +105,7 @@ func (m *Manager) besides(kind, name string) string {
 }
 
 func copyProblem(err error) *Problem {
-	return &Problem{Kind: BadFolder, Err: err, What: "the certificate is there, but the copy of it cannot be written",
+	return &Problem{Kind: BadFolder, Err: err, What: "the copy of the certificate cannot be written",
 		Fix: "give write access there, or name other files with --cert-file and --key-file of rtcdev certs acme"}
 }
 

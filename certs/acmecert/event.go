@@ -15,7 +15,7 @@ type Event struct {
 	NotAfter time.Time
 	// CertFile and KeyFile, with [Found], [Obtained] and [Renewed], are where it is in the folder.
 	CertFile, KeyFile string
-	// Problem and Next, with [Failed], say why and when it is tried again.
+	// Problem, with [Failed] and [Leftover], says why, and Next, with [Failed], when it is tried again.
 	Problem *Problem
 	Next    time.Time
 }
@@ -31,6 +31,8 @@ const (
 	Obtained    EventKind = "obtained"    // there is a first certificate
 	Renewed     EventKind = "renewed"     // there is a new certificate
 	Failed      EventKind = "failed"      // there is none, or no new one
+	Waiting     EventKind = "waiting"     // for the record that [Config.DNSHook] has made to be seen
+	Leftover    EventKind = "leftover"    // that record could not be taken away: see Problem
 )
 
 // A State is what is known of the certificate for a name.

@@ -181,9 +181,12 @@ func (c *Config) otherAccount() string {
 
 // openPorts says what has to be open for the authority.
 func (c *Config) openPorts(name string) string {
-	port := "port 80"
+	port, here := "port 80", c.HTTPPort
 	if c.Challenge == TLSALPN01 {
-		port = "port 443"
+		port, here = "port 443", c.TLSPort
+	}
+	if here != httpChallengePort && here != tlsChallengePort && here != 0 {
+		return fmt.Sprintf("see that %s of %s leads to port %d of this machine, or show that the name is yours with --dns-hook", port, name, here)
 	}
 	return "open " + port + " of " + name + " to the internet (firewall, router), or show that the name is yours with --dns-hook"
 }

@@ -55,6 +55,7 @@ func (h hook) call(outer context.Context, verb, name, value string) error {
 	said := &head{limit: hookSays}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.WaitDelay = 2 * time.Second // for what it has started and left
+	endGroup(cmd)
 	err := cmd.Run()
 	if err == nil {
 		return nil
@@ -78,6 +79,7 @@ func (h hook) call(outer context.Context, verb, name, value string) error {
 type dnsSolver struct {
 	certmagic.DNS01Solver
 	program string
+	tell    func(Event)
 }
 
 var (
@@ -85,8 +87,8 @@ var (
 	_ acmez.Waiter = (*dnsSolver)(nil)
 )
 
-func newDNSSolver(c *Config) *dnsSolver {
-	return &dnsSolver{certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{DNSProvider: hook{c.DNSHook}, Resolvers: c.Resolvers}}, c.DNSHook}
+func newDNSSolver(c *Config, tell func(Event)) *dnsSolver {
+	return &dnsSolver{certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{DNSProvider: hook{c.DNSHook}, Resolvers: c.Resolvers}}, c.DNSHook, tell}
 }
 
 // Present finds the zone of the name, and has the program put the record there.
@@ -103,6 +105,7 @@ func (s *dnsSolver) Present(ctx context.Context, challenge acme.Challenge) error
 
 // Wait waits until the record is seen.
 func (s *dnsSolver) Wait(ctx context.Context, challenge acme.Challenge) error {
+	s.tell(Event{Kind: Waiting, Name: challenge.Identifier.Value})
 	err := s.DNS01Solver.Wait(ctx, challenge)
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -110,6 +113,17 @@ func (s *dnsSolver) Wait(ctx context.Context, challenge acme.Challenge) error {
 	name := challenge.DNS01TXTRecordName()
 	return &Problem{Kind: HookFailed, Err: errors.New(oneLine(err.Error())), What: "the program for the DNS ran, but its record is not seen",
 		Fix: fmt.Sprintf("try it by hand: %s present %s test, and then: dig TXT %s; --dns-resolver names the DNS server to look at", s.program, name, name)}
+}
+
+// CleanUp has the program take the record away. An order does not fail for what is left.
+func (s *dnsSolver) CleanUp(ctx context.Context, challenge acme.Challenge) error {
+	err := s.DNS01Solver.CleanUp(ctx, challenge)
+	var known *Problem
+	if errors.As(err, &known) {
+		s.tell(Event{Kind: Leftover, Name: challenge.Identifier.Value, Problem: &Problem{Kind: HookFailed, Err: known.Err,
+			What: "the record " + challenge.DNS01TXTRecordName() + " could not be taken away from the DNS", Fix: "take it away by hand: it is of no use any more"}})
+	}
+	return err
 }
 
 // head keeps the beginning of what is written.

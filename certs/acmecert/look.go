@@ -214,7 +214,7 @@ func (m *Manager) newIssuer() *certmagic.ACMEIssuer {
 		AltHTTPPort: m.cfg.HTTPPort, AltTLSALPNPort: m.cfg.TLSPort,
 	}
 	if m.cfg.DNSHook != "" {
-		issuer.DNS01Solver = newDNSSolver(&m.cfg)
+		issuer.DNS01Solver = newDNSSolver(&m.cfg, m.tell)
 	}
 	return issuer
 }

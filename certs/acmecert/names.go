@@ -39,13 +39,19 @@ func (c *Config) checkName(name string) (string, error) {
 		return c.checkAddress(ip.Unmap())
 	}
 	host, wildcard := strings.CutPrefix(name, "*.")
+	const alone, letters = "give the name alone, such as call.example.com, without https:// or a port",
+		"a name is letters, digits and - in parts with dots between, such as call.example.com"
+	form := letters
+	if strings.ContainsAny(name, ":/") {
+		form = alone
+	}
 	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
 	if err != nil || ascii == "" || len(ascii) > 253 {
-		return bad("is not a host name", "give the name alone, such as call.example.com, without https:// or a port")
+		return bad("is not a host name", form)
 	}
 	for label := range strings.SplitSeq(ascii, ".") {
 		if label == "" || len(label) > 63 || strings.IndexFunc(label, notInHosts) >= 0 {
-			return bad("is not a host name", "give the name alone, such as call.example.com, without https:// or a port")
+			return bad("is not a host name", form)
 		}
 	}
 	if wildcard && c.DNSHook == "" {
@@ -111,7 +117,7 @@ func checkEmail(c *Config) error {
 	_, domain, _ := strings.Cut(c.Email, "@")
 	if err != nil || parsed.Address != c.Email || !strings.Contains(domain, ".") || strings.ContainsAny(c.Email, ",?% ") {
 		return &Problem{Kind: BadSetting, What: strconv.Quote(c.Email) + " is not an e-mail address",
-			Fix: "give one that you read, such as --email kim@company.kr"}
+			Fix: "give one that you read, such as --email you@your.domain"}
 	}
 	if domain := strings.ToLower(domain); c.isPublic() && slices.Contains([]string{"example.com", "example.net", "example.org"}, domain) {
 		return &Problem{Kind: BadSetting, What: "nobody reads mail to " + c.Email + ": " + domain + " is for examples", Fix: "give an address that you read"}

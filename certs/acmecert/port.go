@@ -30,7 +30,7 @@ func (m *Manager) tryPort(port, public int) error {
 		p.Fix = "run rtcdev with sudo, or " + forward
 	case errors.Is(err, syscall.EADDRINUSE):
 		p.What = what + "is taken by another program"
-		p.Fix = "stop that program while the certificate is made, or " + forward + ", or use --dns-hook"
+		p.Fix = "stop that program while the certificate is made, or " + forward + ", or use --dns-hook, or port 443: --challenge tls-alpn-01"
 	default:
 		p.Fix = forward
 	}

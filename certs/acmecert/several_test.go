@@ -115,7 +115,7 @@ func TestHookDoesNothing(t *testing.T) {
 		t.Errorf("got %s: %v (%s)", p.Kind, p, p.Fix)
 	}
 	r.cfg.Resolvers = []string{r.ca.DNSAddr}
-	solver := newDNSSolver(&r.cfg)
+	solver := newDNSSolver(&r.cfg, func(Event) {})
 	solver.PropagationTimeout = 3 * time.Second // else two minutes
 	challenge := acme.Challenge{Identifier: acme.Identifier{Type: "dns", Value: "call.example.com"}, KeyAuthorization: "a.b"}
 	if err := solver.Present(t.Context(), challenge); err != nil {

@@ -55,6 +55,8 @@ func (o *acmeOptions) check(command string) error {
 	switch {
 	case o.staging && o.directory != "":
 		return usage("leave one of them out", "--staging and --acme-ca name two authorities")
+	case len(o.names) > 0 && strings.HasPrefix(o.names[0], "-"):
+		return usage("rtcdev serve --acme call.example.com", "--acme needs the name that people use, not %q", o.names[0])
 	case o.httpPort < 1 || o.httpPort > 65535:
 		return usage(command+" --help", "%d is not a port for --http-challenge-port: choose one from 1 to 65535", o.httpPort)
 	}
@@ -78,7 +80,11 @@ func (o *serveOptions) checkACME(f *pflag.FlagSet) error {
 		return usage("for a copy: rtcdev certs acme "+quoted(o.acme.names[0])+" --cert-file cert.pem --key-file key.pem; else leave them out",
 			"--cert-file and --key-file are a certificate of your own here, and --acme gets another one")
 	}
-	if !f.Changed("host") { // a public name is for others
+	if o.port != 0 && o.port == o.acme.httpPort && o.acme.listensForHTTP() {
+		return usage("choose another port for one of them", "port %d cannot be both: --port is for HTTPS, --http-challenge-port for what the authority looks at", o.port)
+	}
+	o.strictPort = o.strictPort || o.port != 0 // the name, the firewall and the authority go by it
+	if !f.Changed("host") {                    // a public name is for others
 		o.host = devserver.AllInterfaces
 	}
 	if !f.Changed("trust") { // nobody needs the local authority for it
@@ -226,6 +232,8 @@ func certificateLines(e devserver.Certificate) []string {
 		return []string{fmt.Sprintf("%s: asking %s for a certificate…", e.Name, e.Authority)}
 	case acmecert.Found, acmecert.Obtained:
 		return []string{fmt.Sprintf("✓ %s has a certificate of %s until %s", e.Name, oneLine(e.Issuer), ending(e.NotAfter))}
+	case acmecert.Waiting:
+		return []string{e.Name + ": waiting until its record is seen in the DNS, two minutes at most…"}
 	case acmecert.Renewed:
 		return []string{fmt.Sprintf("✓ %s has a new certificate of %s until %s", e.Name, oneLine(e.Issuer), ending(e.NotAfter))}
 	}
@@ -235,15 +243,31 @@ func certificateLines(e devserver.Certificate) []string {
 	}
 	again := ""
 	if !e.RetryAt.IsZero() {
-		again = "It is tried again at " + moment(e.RetryAt) + "."
+		again = "It is tried again " + soonOrAt(e.RetryAt) + "."
 	}
-	if e.NotAfter.After(time.Now()) {
+	switch {
+	case e.NotAfter.IsZero():
+	case e.NotAfter.After(time.Now()):
 		again += " The certificate in use is good until " + ending(e.NotAfter) + "."
+	default:
+		again += " The certificate in use ended at " + moment(e.NotAfter) + ": browsers refuse it."
 	}
 	if again != "" {
 		lines = append(lines, strings.TrimSpace(again))
 	}
 	return lines
+}
+
+// soonOrAt is when something happens: in so many seconds or minutes, or the time.
+func soonOrAt(t time.Time) string {
+	left := time.Until(t).Round(time.Second)
+	switch {
+	case left < 2*time.Minute:
+		return fmt.Sprintf("in %d s", max(1, int(left.Seconds())))
+	case left < 2*time.Hour:
+		return fmt.Sprintf("in %d min", int(left.Minutes()))
+	}
+	return "at " + moment(t)
 }
 
 // ending is when a certificate ends: the day, and the time too when it is soon.
@@ -265,12 +289,15 @@ func (s *servePrinter) isRepeated(e devserver.Certificate) bool {
 	case acmecert.Ordering, acmecert.Registering:
 		return isBad
 	case acmecert.Failed:
-		what, _, _ := strings.Cut(e.Problem, ": ") // what follows may have another number each time
-		if isBad && told.what == what && e.Time.Sub(told.at) < repeatAfter {
+		what, _, _ := strings.Cut(e.Problem, ": ")                    // what follows may have another number each time
+		hasEnded := !e.NotAfter.IsZero() && !e.NotAfter.After(e.Time) // since then
+		if isBad && told.what == what && e.Time.Sub(told.at) < repeatAfter && hasEnded == told.hadEnded {
 			return true
 		}
-		s.faults[e.Name] = toldFault{what, e.Time}
+		s.faults[e.Name] = toldFault{what, e.Time, hasEnded}
 		return false
+	case acmecert.Leftover, acmecert.Waiting:
+		return isBad
 	}
 	delete(s.faults, e.Name)
 	s.certified[e.Name] = true
@@ -279,8 +306,9 @@ func (s *servePrinter) isRepeated(e devserver.Certificate) bool {
 
 // toldFault is what was told of a certificate that could not be had.
 type toldFault struct {
-	what string
-	at   time.Time
+	what     string
+	at       time.Time
+	hadEnded bool // the certificate, by then
 }
 
 // certificate prints what happens to a certificate while the server runs.
@@ -307,15 +335,34 @@ func (s *servePrinter) certificate(e devserver.Certificate) {
 // whoTrusts says whose browsers take the certificates of the public names.
 func (s *servePrinter) whoTrusts() {
 	o := s.options.acme
-	names := strings.Join(s.names, ", ")
+	var coming []string
+	for _, name := range s.names {
+		if !s.certified[name] {
+			coming = append(coming, name)
+		}
+	}
+	names, when := strings.Join(coming, ", "), ", as soon as "
+	if len(coming) == 0 {
+		names, when = strings.Join(s.names, ", "), ""
+	}
 	switch {
 	case o.staging:
 		s.line("Trust", "%s", s.bad.Sprint("no browser: Let's Encrypt's staging is for trying things out"))
 	case o.directory != "":
-		s.line("Trust", "browsers that trust the authority %s, as soon as it has signed for", o.authorityHost())
+		if when != "" {
+			when += "it has signed for"
+		} else {
+			when = ", for"
+		}
+		s.line("Trust", "browsers that trust the authority %s%s", o.authorityHost(), when)
 		s.line("", "%s", names)
 	default:
-		s.line("Trust", "every browser, as soon as there is a certificate for")
+		if when != "" {
+			when += "there is a certificate for"
+		} else {
+			when = ", for"
+		}
+		s.line("Trust", "every browser%s", when)
 		s.line("", "%s", names)
 	}
 }

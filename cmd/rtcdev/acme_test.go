@@ -140,6 +140,7 @@ func TestACMEFault(t *testing.T) {
 func TestCertificateLines(t *testing.T) {
 	s, what := newPrinter(t)
 	far, soon := time.Date(2099, 2, 21, 12, 0, 0, 0, time.UTC), time.Now().Add(time.Hour)
+	past := time.Now().Add(-time.Hour)
 	problem := &acmecert.Problem{Kind: acmecert.NotReached, What: "port 80 cannot be reached", Fix: "open it", Err: errors.New("a\r\nb\x1b]0;evil\a")}
 	for _, tt := range []struct {
 		event acmecert.Event
@@ -152,7 +153,11 @@ func TestCertificateLines(t *testing.T) {
 		{acmecert.Event{Kind: acmecert.Obtained, Issuer: "E\x007", NotAfter: soon}, []string{"✓ call.example.com has a certificate of E 7 until " + moment(soon)}},
 		{acmecert.Event{Kind: acmecert.Renewed, Issuer: "E7", NotAfter: far}, []string{"✓ call.example.com has a new certificate of E7 until 2099-02-21"}},
 		{acmecert.Event{Kind: acmecert.Failed, Problem: problem, Next: soon}, []string{
-			"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it", "It is tried again at " + moment(soon) + "."}},
+			"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it", "It is tried again in 60 min."}},
+		{acmecert.Event{Kind: acmecert.Failed, Problem: problem, NotAfter: past}, []string{
+			"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it", "The certificate in use ended at " + moment(past) + ": browsers refuse it."}},
+		{acmecert.Event{Kind: acmecert.Waiting}, []string{"call.example.com: waiting until its record is seen in the DNS, two minutes at most…"}},
+		{acmecert.Event{Kind: acmecert.Leftover, Problem: problem}, []string{"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it"}},
 		{acmecert.Event{Kind: acmecert.Failed, Problem: problem, NotAfter: far}, []string{
 			"call.example.com: port 80 cannot be reached: a b ]0;evil", "next: open it", "The certificate in use is good until 2099-02-21."}},
 	} {
@@ -235,12 +240,29 @@ func TestACMEFailsAgain(t *testing.T) {
 		{acmecert.Failed, "it is out of paper", 4 * time.Second, true},
 		{acmecert.Failed, "it is out of paper", time.Minute, false},
 		{acmecert.Failed, "it is out of paper", 2 * time.Hour, true},
+		{acmecert.Leftover, "it is left", 3 * time.Hour, false},
 		{acmecert.Obtained, "", 3 * time.Hour, true},
 		{acmecert.Ordering, "", 4 * time.Hour, true},
 		{acmecert.Failed, "it is out of paper", 5 * time.Hour, true},
 	} {
 		if got := tell(c.kind, c.problem, c.after); (got != "") != c.isTold {
 			t.Errorf("%d, %s: %q", i, c.kind, got)
+		}
+	}
+}
+
+// The end of a certificate is told, also of one whose renewal goes on to fail.
+func TestACMEEndIsTold(t *testing.T) {
+	s, what := newPrinter(t)
+	now := time.Now()
+	for i, c := range []struct {
+		after  time.Duration
+		isTold bool
+	}{{0, true}, {time.Minute, false}, {3 * time.Minute, true}, {4 * time.Minute, false}} {
+		e := devserver.Certificate{Name: "call.example.com", State: string(acmecert.Failed), Problem: "it does not answer", NotAfter: now.Add(2 * time.Minute), Time: now.Add(c.after)}
+		s.event(e)
+		if got := what(); (got != "") != c.isTold {
+			t.Errorf("%d: %q", i, got)
 		}
 	}
 }

@@ -185,7 +185,7 @@ func faultsOfOnesOwn() map[string]obtainFault {
 			}
 			return nil
 		}, exitFailed, "the folder for certificates cannot be used", "RTCDEV_HOME"},
-		"bad e-mail address": {func(*publicHost) []string { return []string{"--email", "kim"} }, exitUsage, `"kim" is not an e-mail address`, "--email kim@company.kr"},
+		"bad e-mail address": {func(*publicHost) []string { return []string{"--email", "kim"} }, exitUsage, `"kim" is not an e-mail address`, "--email you@your.domain"},
 		"bad profile":        {func(*publicHost) []string { return []string{"--acme-profile", "tlsserver"} }, exitFailed, `the authority has no profile "tlsserver"`, "default"},
 		"plain http":         {func(*publicHost) []string { return []string{"--acme-ca", "http://ca.internal/dir"} }, exitUsage, "https address", "step-ca"},
 	}
@@ -250,8 +250,8 @@ func TestACMECheckFindsAnother(t *testing.T) {
 		at         string
 		says, next string
 	}{
-		"nobody":       {"127.0.0.9", "the authority cannot connect to " + publicName, "open port 80 of " + publicName},
-		"someone else": {"127.0.0.8", "something else than rtcdev answers at " + publicName, "check that the name leads to this machine"},
+		"nobody":       {"127.0.0.9", "the authority cannot connect to " + publicName, "see that port 80 of " + publicName + " leads to port "},
+		"someone else": {"127.0.0.8", "something other than rtcdev answers at " + publicName, "check that the name leads to this machine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newPublicHost(t, rehearsal.Options{})

@@ -260,7 +260,7 @@ func certsFault(err error) error {
 			return &fault{err, "rtcdev certs " + host, exitFailed}
 		}
 		if name.Outside {
-			return &fault{err, "if the name is yours: rtcdev certs new-authority --permit " + quoted(name.Name), exitFailed}
+			return &fault{err, "for a public name: rtcdev certs acme " + quoted(name.Name) + "; for one of your own network: rtcdev certs new-authority --permit " + quoted(name.Name), exitFailed}
 		}
 		return &fault{err, "rtcdev certs --help", exitFailed}
 	}

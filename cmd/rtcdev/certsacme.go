@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ cannot reach, --dns-hook has it look at the DNS instead.
 
 Run it again, from a timer perhaps: it renews what is due, and leaves alone what is not.
 rtcdev serve --acme needs none of this: it gets and renews its certificates by itself.`,
-		Example: `  rtcdev certs acme call.example.com --email kim@company.kr
+		Example: `  rtcdev certs acme call.example.com --email you@your.domain
   rtcdev certs acme nas.example.com --dns-hook ./dns.sh --cert-file cert.pem --key-file key.pem
   rtcdev certs acme call.internal --acme-ca https://ca.internal/acme/acme/directory --acme-root root_ca.crt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,7 +77,7 @@ func (a *app) obtain(ctx context.Context, o acmeOptions) error {
 	reports := acmeReports(m.States())
 	for i := range reports {
 		if reports[i].good() {
-			reports[i].CertCopy, reports[i].KeyCopy = o.certFile, o.keyFile
+			reports[i].CertCopy, reports[i].KeyCopy = whole(o.certFile), whole(o.keyFile)
 		}
 	}
 	if a.json {
@@ -102,7 +103,7 @@ func (a *app) printObtained(reports []acmeReport, o acmeOptions) {
 		if !r.good() {
 			continue
 		}
-		fmt.Fprintf(a.out, "%sCertificate  %s\nPrivate key  %s  (keep it to yourself)\n", between, short(r.Cert), short(r.Key))
+		fmt.Fprintf(a.out, "%sCertificate  %s\nPrivate key  %s  (keep it to yourself)\n", between, r.Cert, r.Key)
 		if r.CertCopy != "" {
 			fmt.Fprintf(a.out, "Copies       %s, %s\n", r.CertCopy, r.KeyCopy)
 		}
@@ -190,4 +191,12 @@ func failedAt(r acmeReport) string {
 		return what + ": "
 	}
 	return what + " at " + moment(r.FailedAt) + ": "
+}
+
+// whole is a path that is right wherever it is pasted.
+func whole(path string) string {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		return abs
+	}
+	return path
 }

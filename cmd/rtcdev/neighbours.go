@@ -103,6 +103,9 @@ func (s *servePrinter) named(e devserver.Named) {
 		return
 	}
 	s.name = e
+	if len(s.names) > 0 { // they have a better one
+		return
+	}
 	s.note("          Other devices find it by name, too: %s\n", s.link(e.URL))
 }
 

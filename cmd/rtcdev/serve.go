@@ -78,7 +78,7 @@ func newServeCmd(a *app, run func(context.Context, serveOptions) error) *cobra.C
   rtcdev serve --host           let phones and other computers in
   rtcdev serve --proxy http://localhost:5173    HTTPS and signaling for another server's pages
   rtcdev serve --signal-only --allow-origin https://example.com    signaling for pages served elsewhere
-  rtcdev serve --acme call.example.com --email kim@company.kr --port 443    a public name`,
+  rtcdev serve --acme call.example.com --email you@your.domain --port 443    a public name`,
 		Args: atMost(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -297,6 +297,9 @@ func serveFault(err error, o serveOptions) error {
 			next = "rtcdev serve --room-token=" + quoted(o.dir) + ", with a =, if that is to be the secret; else " + next
 		}
 		return &fault{fmt.Errorf("there is no folder %s", quoted(o.dir)), next, exitFailed}
+	case errors.Is(err, fs.ErrPermission) && o.port > 0 && o.port < 1024 && len(o.acme.names) > 0:
+		return &fault{fmt.Errorf("this system keeps port %d for root", o.port),
+			`allow it once: sudo setcap cap_net_bind_service=+ep "$(command -v rtcdev)"; or run rtcdev with sudo; or as a service: rtcdev serve --help`, exitPortTaken}
 	case errors.Is(err, fs.ErrPermission) && o.port > 0 && o.port < 1024:
 		return &fault{fmt.Errorf("this system keeps port %d for root", o.port), "rtcdev serve --port 8443", exitFailed}
 	}

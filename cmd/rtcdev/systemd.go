@@ -50,7 +50,7 @@ func (a *app) printUnit(o serveOptions) error {
 	err = a.result(struct {
 		Unit string `json:"unit"`
 	}{text}, "%s", text)
-	a.note("Put this into place and start it:\n  rtcdev serve … --%s | sudo tee /etc/systemd/system/rtcdev.service\n  sudo systemctl daemon-reload && sudo systemctl enable --now rtcdev\nWhat it says: journalctl -u rtcdev\n", unitFlag)
+	a.note("Put this into place and start it:\n  rtcdev serve … --%s | sudo tee /etc/systemd/system/rtcdev.service\n  sudo systemctl daemon-reload && sudo systemctl enable --now rtcdev\nWhat it says: journalctl -u rtcdev; its certificates: sudo RTCDEV_HOME=/var/lib/rtcdev rtcdev certs status\n", unitFlag)
 	if u.secret {
 		a.warn("the secret of --room-token is not in it, as every user of this machine can read a unit.\n  next: printf 'RTCDEV_ROOM_TOKEN=%%s\\n' SECRET | sudo install -m 600 /dev/stdin %s", secretFile)
 	}
