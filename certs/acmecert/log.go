@@ -28,13 +28,6 @@ type asked struct {
 	until time.Time
 }
 
-// forget begins anew.
-func (a *asked) forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.until = time.Time{}
-}
-
 // latest is when the authority wants to be asked again; zero if it did not say.
 func (a *asked) latest() time.Time {
 	a.mu.Lock()
