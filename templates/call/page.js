@@ -78,6 +78,8 @@ function setText(element, name) {
 }
 
 export function showStatus(now) {
+  // A peer connection is "new" for a moment, and "closed" when we have closed it: no news.
+  if (now === "new" || now === "closed") return;
   if (now === "connected") scriptError = ""; // it was not so bad
   byId("status").classList.toggle("broken", scriptError !== "");
   document.body.dataset.state = state = now;
