@@ -54,7 +54,7 @@ type Config struct {
 	Folder string
 
 	// Challenge, if set, is the only one used. By default it is DNS-01 with DNSHook, else
-	// HTTP-01, and TLS-ALPN-01 besides where the server has port 443.
+	// HTTP-01; for a server at port 443 TLS-ALPN-01 and HTTP-01, in turns.
 	Challenge Challenge
 	// DNSHook is a program that is called as `PROGRAM present NAME VALUE` to put the TXT
 	// record NAME, such as _acme-challenge.example.com, into the DNS, and as `PROGRAM

@@ -23,8 +23,8 @@ Let's Encrypt, or with --acme-ca from another one, such as step-ca in your netwo
 It says where the files are, for use by any server. By going on you agree to the
 authority's terms of service.
 
-The authority checks that you speak for a name by connecting to it: at port 80, and at
-port 443. Where these ports belong to another program, or only root may open them, give
+The authority checks that you speak for a name by connecting to it: at port 80, or with
+--challenge tls-alpn-01 at port 443. Where these ports belong to another program, or only root may open them, give
 --http-challenge-port and forward port 80 to that one. For a machine that the authority
 cannot reach, --dns-hook has it look at the DNS instead.
 
